@@ -55,6 +55,9 @@ pub enum ErrorKind {
 const LONGEST_LINE: usize = 400;
 const ELLIPSIS: &str = "…";
 
+/// In bytes: of a longer line only a part is kept, for a file may have many places on one line.
+const LONGEST_KEPT: usize = 4096;
+
 /// One line of a text that the user wrote and the part of it that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Excerpt {
@@ -64,8 +67,10 @@ pub struct Excerpt {
     pub line: usize,
     /// In characters, counted from 1.
     pub column: usize,
-    /// The whole line, without its end.
+    /// The line without its end; of a very long one the part around what is wrong.
     pub text: String,
+    /// The characters of the line that stand before `text`.
+    pub skipped: usize,
     /// In characters; at least 1.
     pub width: usize,
 }
@@ -163,11 +168,15 @@ impl Excerpt {
         let end = floor_boundary(text, span.end).max(start);
         let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
         let line_end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
+        let column = text[line_start..start].chars().count() + 1;
+        let line = text[line_start..line_end].trim_end_matches('\r');
+        let (skipped, kept) = kept_of(line, start - line_start, column);
         Excerpt {
             file: file.into(),
             line: text[..start].matches('\n').count() + 1,
-            column: text[line_start..start].chars().count() + 1,
-            text: text[line_start..line_end].trim_end_matches('\r').to_owned(),
+            column,
+            text: kept.to_owned(),
+            skipped,
             width: text[start..end.min(line_end).max(start)].chars().count().max(1),
         }
     }
@@ -177,13 +186,14 @@ impl Excerpt {
     /// What is shown of the line, and where the part that is wrong stands in that: of a long line only what is around it.
     fn shown(&self) -> (Cow<'_, str>, usize, usize) {
         let length = self.text.chars().count();
+        let column = self.column.saturating_sub(self.skipped).max(1);
         if length <= LONGEST_LINE {
-            return (Cow::Borrowed(&self.text), self.column, self.width);
+            return (Cow::Borrowed(&self.text), column, self.width);
         }
-        let start = (self.column - 1).saturating_sub(LONGEST_LINE / 2).min(length - LONGEST_LINE);
+        let start = (column - 1).saturating_sub(LONGEST_LINE / 2).min(length - LONGEST_LINE);
         let part: String = self.text.chars().skip(start).take(LONGEST_LINE).collect();
         let (before, after) = (&ELLIPSIS[..ELLIPSIS.len() * usize::from(start > 0)], start + LONGEST_LINE < length);
-        let column = self.column - start + usize::from(start > 0);
+        let column = column - start + usize::from(start > 0);
         let width = self.width.min((LONGEST_LINE + 2).saturating_sub(column)).max(1);
         (Cow::Owned(format!("{before}{part}{}", if after { ELLIPSIS } else { "" })), column, width)
     }
@@ -207,6 +217,19 @@ impl fmt::Display for Excerpt {
         writeln!(f, "{number} | {}", escape::source(&text))?;
         write!(f, "{margin} | {lead}{}", "^".repeat(width))
     }
+}
+
+/// Returns what is kept of a line of which the byte `at`, the character `column`, is wrong, and how many characters stand before
+/// that. It is more than is shown on either side, as far as the line goes, so that what is shown is the same.
+fn kept_of(line: &str, at: usize, column: usize) -> (usize, &str) {
+    let at = at.min(line.len());
+    if line.len() <= LONGEST_KEPT {
+        return (0, line);
+    }
+    let start = line[..at].char_indices().rev().nth(2 * LONGEST_LINE).map_or(0, |(start, _)| start);
+    let end = line[at..].char_indices().nth(2 * LONGEST_LINE).map_or(line.len(), |(end, _)| at + end);
+    let skipped = (column - 1).saturating_sub(line[start..at].chars().count());
+    (if start == 0 { 0 } else { skipped }, &line[start..end])
 }
 
 /// In bytes. Nobody mistypes longer words; to compare two takes as long as the product of their lengths.
@@ -255,6 +278,22 @@ mod tests {
         let lines: Vec<String> = excerpt.to_string().lines().map(str::to_owned).collect();
         assert_eq!(lines[2], format!("1 | …{}", "a".repeat(400)));
         assert_eq!(lines[3], format!("  | {}^", " ".repeat(400)));
+    }
+
+    #[test]
+    fn of_a_very_long_line_a_part_is_kept_and_the_same_is_shown() {
+        let shown = |before: usize, after: usize| {
+            let text = format!("x\n{}wröng{}\ny", "ä".repeat(before), "b".repeat(after));
+            let start = 2 + 2 * before;
+            let excerpt = Excerpt::new("Dockerfile", &text, start..start + 6);
+            assert_eq!((excerpt.line, excerpt.column, excerpt.width), (2, before + 1, 5));
+            let lines: Vec<String> = excerpt.to_string().lines().skip(1).map(str::to_owned).collect();
+            (lines, excerpt.text.len() < 2 * LONGEST_KEPT)
+        };
+        for (before, after) in [(0, 1000), (100, 1000), (1000, 0), (1000, 100), (1000, 1000)] {
+            let far = |length: usize| if length == 1000 { 100_000 } else { length };
+            assert_eq!(shown(far(before), far(after)), (shown(before, after).0, true), "{before} {after}");
+        }
     }
 
     #[test]

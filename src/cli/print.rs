@@ -168,7 +168,7 @@ mod tests {
         let texts = (foreign(), foreign(), foreign(), foreign(), foreign());
         (texts, prop::collection::vec(foreign(), 0..3), 1..9_usize, 1..9_usize).prop_map(
             |((message, cause, hint, file, text), details, column, width)| {
-                let excerpt = Excerpt { file, line: 3, column, text, width };
+                let excerpt = Excerpt { file, line: 3, column, text, skipped: 0, width };
                 let cause = Error::input(cause).with_source(io::Error::other(message.clone()));
                 Error::new(ErrorKind::Io, message)
                     .with_details(details)

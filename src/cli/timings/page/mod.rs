@@ -145,7 +145,7 @@ mod tests {
 
     fn page_of(recording: &Recording, message: &str) -> String {
         let (file, text) = (message.to_owned(), message.to_owned());
-        let excerpt = Excerpt { file, line: 1, column: 1, text, width: 1 };
+        let excerpt = Excerpt { file, line: 1, column: 1, text, skipped: 0, width: 1 };
         let ending = TimingsEnding::of(&Error::input(message).with_hint(message).with_excerpt(excerpt));
         let (title, started) = (escape::line(message), "2026-01-01T00:00:00Z".to_owned());
         let end = Duration::from_secs(30);
