@@ -90,6 +90,7 @@
 //!     logs: None,
 //!     secret: &|_| Ok(Vec::new()),
 //!     cached: None,
+//!     steps: None,
 //!     follow: None,
 //!     progress: &|_| (),
 //! };
@@ -164,6 +165,7 @@
 //! #         logs: None,
 //! #         secret: &|_| Ok(Vec::new()),
 //! #         cached: None,
+//! #         steps: None,
 //! #         follow: None,
 //! #         progress: &|_| (),
 //! #     };

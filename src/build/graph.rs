@@ -32,6 +32,8 @@ pub struct State<'a> {
     pub is_foundation: bool,
     /// How many others may take files from it.
     pub takers: usize,
+    /// Other machines are asked what its step came to.
+    pub may_be_recalled: bool,
 }
 
 /// Where a state comes from.
@@ -83,6 +85,11 @@ impl<'a> StateGraph<'a> {
         graph.number_layers();
         graph.find_foundations();
         Ok(graph)
+    }
+
+    /// Has other machines asked for all that becomes a layer.
+    pub fn recall(&mut self) {
+        self.states.iter_mut().for_each(|state| state.may_be_recalled = state.layer.is_some());
     }
 
     fn find_foundations(&mut self) {
@@ -207,7 +214,7 @@ impl<'a> States<'a> {
 
     fn add(&mut self, stage: &'a Stage, origin: Origin<'a>) -> usize {
         let index = self.all.len();
-        self.all.push(State { index, stage, origin, layer: None, is_in_image: false, is_foundation: false, takers: 0 });
+        self.all.push(State { index, stage, origin, layer: None, is_in_image: false, is_foundation: false, takers: 0, may_be_recalled: false });
         index
     }
 }

@@ -7,19 +7,22 @@ use std::time::Instant;
 
 use super::board::Board;
 use super::cache::{Key, Mark};
-use super::graph::{Origin, StateGraph};
+use super::graph::{Origin, State, StateGraph};
 use super::inputs::DiskRoot;
 use super::step::{self, Below, ContentMark, Leaves, StepChange};
 use crate::error::Error;
 use crate::layer::Layer;
+use crate::oci::KeyPart;
 use crate::tree::{Entry, Files};
 
 /// What a thread does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Duty {
-    /// All but layers.
+    /// All but layers, and what others are asked.
     Steps,
     Layers,
+    /// Others are asked what steps came to.
+    Recalls,
 }
 
 /// Something that is to be done for a state of the graph, which is known by its number.
@@ -33,6 +36,7 @@ pub struct Task {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
     Mark,
+    Recall,
     Files,
     Change,
     Layer,
@@ -58,6 +62,10 @@ pub struct Ledger {
 #[derive(Default)]
 pub struct Slot {
     pub mark: Option<Mark>,
+    /// None if it is not known on other machines, or nobody is to be asked.
+    pub portable: Option<PortableMark>,
+    /// The outcome is what another machine says.
+    pub is_recalled: bool,
     pub outcome: Outcome,
     pub entries: Option<Arc<Vec<Entry>>>,
     /// The paths that go before the entries come.
@@ -72,10 +80,21 @@ pub struct Slot {
     /// The same on disk, if it came to be there.
     pub root: Option<Arc<DiskRoot>>,
     pub content: Option<Arc<ContentMark>>,
+    /// The last lines that its command has written.
+    pub printed: Vec<String>,
     /// How many others may still take files from it.
     takers: usize,
     /// It takes nothing from others any more.
     is_settled: bool,
+}
+
+/// What a state is known by on all machines.
+#[derive(Debug, Clone, Default)]
+pub struct PortableMark {
+    /// None for an empty file system.
+    pub key: Option<Key>,
+    /// The parts of the key.
+    pub parts: Vec<KeyPart>,
 }
 
 /// What a step has come to.
@@ -98,12 +117,17 @@ pub struct LayerSource {
     pub has_xattrs: bool,
     pub mark: Mark,
     pub content: Option<Arc<ContentMark>>,
+    pub portable: Option<PortableMark>,
+    /// The last lines that its command has written.
+    pub printed: Vec<String>,
 }
 
 /// What a task has found out.
 pub enum Found {
     /// With the outcome, where it is known by that.
-    Mark(Mark, Outcome),
+    Mark(Mark, Option<PortableMark>, Outcome),
+    /// The layer that another machine says it came to, none if that changed nothing; none if nobody knows.
+    Recall(Option<Option<Box<Layer>>>),
     Change(Box<StepChange>),
     Files(Files),
     /// With whether it was known.
@@ -119,7 +143,15 @@ fn needs(graph: &StateGraph<'_>, Task { phase, state }: Task) -> Vec<Task> {
         |first: Option<Task>, phase| first.into_iter().chain(from.iter().map(|from| task(phase, *from))).collect();
     match phase {
         Phase::Mark => with_from(Some(task(Phase::Mark, *below)), Phase::Mark),
-        Phase::Change => with_from((takes != Some(Below::Unseen)).then_some(task(Phase::Files, *below)), Phase::Files),
+        Phase::Recall => vec![task(Phase::Mark, state)],
+        Phase::Change => {
+            let below = (takes != Some(Below::Unseen)).then_some(task(Phase::Files, *below));
+            let mut all: Vec<Task> = with_from(below, Phase::Files);
+            // To do it may take long.
+            let State { may_be_recalled, .. } = graph.states[state];
+            all.extend((may_be_recalled && graph.states[state].is_on_disk()).then_some(task(Phase::Recall, state)));
+            all
+        }
         // What was changed regardless of what is below leaves that with it.
         Phase::Files => {
             let below = (takes != Some(Below::Changed)).then_some(task(Phase::Files, *below));
@@ -152,7 +184,8 @@ impl Ledger {
         let Ledger { board, slots, in_hand, .. } = self;
         let may_begin = |task: &Task| match task.phase {
             Phase::Layer => duty == Duty::Layers,
-            _ if duty == Duty::Layers => false,
+            Phase::Recall => duty == Duty::Recalls,
+            _ if duty != Duty::Steps => false,
             // What waits to be written is in memory, and so the changes do not run far ahead of the writing.
             Phase::Change => *in_hand < jobs.max(2) || !slots[task.state].becomes_layer,
             Phase::Mark | Phase::Files => true,
@@ -172,17 +205,28 @@ impl Ledger {
         let slot = &mut self.slots[state];
         let mut is_known = None;
         match found {
-            Found::Mark(mark, outcome) => {
+            Found::Mark(mark, portable, outcome) => {
                 is_known = (!matches!(outcome, Outcome::Unknown)).then_some(true);
-                slot.becomes_layer = graph.states[state].is_in_image && matches!(outcome, Outcome::Unknown);
-                (slot.mark, slot.outcome) = (Some(mark), outcome);
-                if slot.becomes_layer {
-                    self.board.ask(Task { phase: Phase::Layer, state }, |task| needs(graph, task));
+                let is_wanted = graph.states[state].is_in_image && matches!(outcome, Outcome::Unknown);
+                (slot.mark, slot.portable, slot.outcome) = (Some(mark), portable, outcome);
+                if is_wanted && graph.states[state].may_be_recalled {
+                    self.board.ask(Task { phase: Phase::Recall, state }, |task| needs(graph, task));
+                } else if is_wanted {
+                    self.ask_layer(graph, state);
+                }
+            }
+            Found::Recall(found) => {
+                if let (Some(layer), Outcome::Unknown) = (found, &slot.outcome) {
+                    (slot.outcome, slot.is_recalled) = (Outcome::Layer(layer), true);
+                    is_known = Some(true);
+                }
+                if graph.states[state].is_in_image && matches!(slot.outcome, Outcome::Unknown) {
+                    self.ask_layer(graph, state);
                 }
             }
             Found::Change(change) => {
-                let StepChange { entries, removed, leaves, has_xattrs, root, content } = *change;
-                (slot.root, slot.content) = (root, content.map(Arc::new));
+                let StepChange { entries, removed, leaves, has_xattrs, root, content, printed } = *change;
+                (slot.root, slot.content, slot.printed) = (root, content.map(Arc::new), printed);
                 // What takes long is remembered, whether an image has it or not.
                 let is_to_keep = graph.states[state].layer.is_some() && matches!(slot.outcome, Outcome::Unknown);
                 if is_to_keep && !slot.becomes_layer {
@@ -207,6 +251,27 @@ impl Ledger {
         is_known
     }
 
+    fn ask_layer(&mut self, graph: &StateGraph<'_>, state: usize) {
+        self.slots[state].becomes_layer = true;
+        self.board.ask(Task { phase: Phase::Layer, state }, |task| needs(graph, task));
+    }
+
+    /// Returns whether what another machine says decides about the state.
+    pub fn is_by_recall(&self, graph: &StateGraph<'_>, state: usize) -> bool {
+        let mut seen = vec![false; state + 1];
+        let mut left = vec![state];
+        while let Some(state) = left.pop() {
+            if self.slots[state].is_recalled {
+                return true;
+            }
+            if let Origin::Step { below, from, .. } = &graph.states[state].origin {
+                let new = iter::once(below).chain(from).filter(|taken| !std::mem::replace(&mut seen[**taken], true));
+                left.extend(new);
+            }
+        }
+        false
+    }
+
     /// Drops what nobody can ask for any more of a state, and of those that it has taken from.
     fn release(&mut self, graph: &StateGraph<'_>, state: usize) {
         let mut left = vec![state];
@@ -216,6 +281,8 @@ impl Ledger {
             let is_asked = self.board.is_asked(Task { phase: Phase::Change, state });
             let (is_marked, is_changed, has_files) = (done(Phase::Mark), done(Phase::Change), done(Phase::Files));
             let is_written = done(Phase::Layer);
+            let recall = Task { phase: Phase::Recall, state };
+            let is_recalling = self.board.is_asked(recall) && !self.board.is_done(recall);
             let slot = &mut self.slots[state];
             if !is_taken_from {
                 (slot.files, slot.leaves) = (None, None);
@@ -225,7 +292,7 @@ impl Ledger {
             }
             let takes_nothing = match is_asked {
                 true => is_changed && (has_files || !matches!(slot.leaves, Some(Leaves::OverBelow))),
-                false => is_marked && !slot.becomes_layer && !is_taken_from,
+                false => is_marked && !is_recalling && !slot.becomes_layer && !is_taken_from,
             };
             if let (false, true, Origin::Step { below, from, .. }) =
                 (slot.is_settled, takes_nothing, &graph.states[state].origin)
@@ -263,6 +330,8 @@ impl Ledger {
             has_xattrs: slot.has_xattrs,
             mark: slot.mark.unwrap_or_default(),
             content: slot.content.clone(),
+            portable: slot.portable.clone(),
+            printed: std::mem::take(&mut slot.printed),
         }
     }
 }

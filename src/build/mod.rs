@@ -32,6 +32,7 @@ use crate::layer::{self, Layer};
 use crate::net::Stop;
 use crate::oci::{Descriptor, ImageManifest, MANIFEST_LIMIT, Platform, from_json};
 use crate::plan::{Plan, Target, label};
+use crate::source::step_cache::StepCache;
 use crate::store::LocalStore;
 
 use graph::{ImageSteps, Origin, State, StateGraph};
@@ -101,7 +102,10 @@ pub fn build(plan: &Plan, options: &Options<'_>) -> Result<Vec<Built>> {
         }
         target.placed_annotations.check(&platforms, target.index || platforms.len() > 1)?;
     }
-    let (graph, stop) = (StateGraph::new(plan)?, Stop::default());
+    let (mut graph, stop) = (StateGraph::new(plan)?, Stop::default());
+    if options.steps.is_some_and(StepCache::has_sources) {
+        graph.recall();
+    }
     let targets = BuildTargets::new(&plan.targets, &graph, options.progress);
     let inputs = Inputs::new(plan, options, &pool, &stop);
     told::planned(&graph, &targets, options.progress);

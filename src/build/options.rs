@@ -13,6 +13,7 @@ use crate::registry::OnDemand;
 use crate::run::Sandbox;
 use crate::source::cached::CachedImages;
 use crate::source::modified::Modified;
+use crate::source::step_cache::StepCache;
 use crate::store::{Follow, LocalStore, Store};
 
 /// Returns the value of a secret.
@@ -55,6 +56,8 @@ pub struct Options<'a> {
     pub secret: ReadSecret<'a>,
     /// The images whose layers need not be made, though their files are read. Their blobs stay where they are.
     pub cached: Option<&'a CachedImages<'a>>,
+    /// The steps that other machines have done, and the places that this build keeps its own in for them.
+    pub steps: Option<&'a StepCache<'a>>,
     /// Told of each layer that is made from the ground up, when it is begun.
     pub follow: Option<Follow<'a>>,
     /// Told of each step, layer and warning, by several threads at once.

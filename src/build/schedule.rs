@@ -5,17 +5,18 @@
 //! becomes a *layer*. What a task leaves is kept as long as another may ask for it.
 
 mod change;
+mod recall;
 
 use std::iter;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, Scope};
 use std::time::Instant;
 
-use super::cache::{self, Key, Mark};
+use super::cache::{self, By, Key, Mark};
 use super::graph::{Origin, State, StateGraph};
 use super::inputs::Inputs;
 use super::layers::{self, Layers};
-use super::ledger::{Duty, Found, LayerSource, Ledger, Outcome, Phase, Slot, Task};
+use super::ledger::{Duty, Found, LayerSource, Ledger, Outcome, Phase, PortableMark, Slot, Task};
 use super::step::{self, Doing, Leaves, MarkGiven, SharedChange};
 use super::targets::BuildTargets;
 use super::told::{self, ToldPart};
@@ -60,7 +61,9 @@ pub fn run<'p>(
     thread::scope(|scope| {
         // This thread does steps, too.
         let steps = jobs.min(graph.states.len()).saturating_sub(1);
-        let duties = [(Duty::Steps, steps), (Duty::Layers, jobs.min(made))];
+        let asked = graph.states.iter().filter(|state| state.may_be_recalled).count();
+        let recalls = (Duty::Recalls, MOST_RECALLS.min(asked));
+        let duties = [(Duty::Steps, steps), (Duty::Layers, jobs.min(made)), recalls];
         let duties = duties.into_iter().flat_map(|(duty, threads)| iter::repeat_n(duty, threads));
         for (number, duty) in duties.enumerate() {
             let started = thread::Builder::new().spawn_scoped(scope, move || schedule.work(number + 1, duty, scope));
@@ -73,6 +76,9 @@ pub fn run<'p>(
     // Steps that nothing has asked for need not be done.
     schedule.outcome().inspect(|_| tell(made))
 }
+
+/// So many questions to other machines are on their way at a time.
+const MOST_RECALLS: usize = 8;
 
 struct Schedule<'s, 'p> {
     graph: &'p StateGraph<'p>,
@@ -98,7 +104,7 @@ impl<'p> Schedule<'_, 'p> {
         while let Some((task, since)) = self.next(duty) {
             let told = ToldPart::begin(self.inputs.options.progress, task, since, worker);
             let ready = match duty {
-                Duty::Steps => Ok(&()),
+                Duty::Steps | Duty::Recalls => Ok(&()),
                 Duty::Layers => self.serving.get_or_find(|| self.layers.serve(scope)),
             };
             match ready.and_then(|()| self.find(task)) {
@@ -194,10 +200,15 @@ impl<'p> Schedule<'_, 'p> {
                     None => error,
                 })
             }
-            (Origin::Start(_), _) => Ok(Found::Mark(self.start_mark(state), Outcome::Unknown)),
+            (Origin::Start(_), _) => {
+                let mark = self.start_mark(state);
+                let portable = PortableMark { key: mark.key, parts: Vec::new() };
+                Ok(Found::Mark(mark, Some(portable), Outcome::Unknown))
+            }
+            (Origin::Step { .. }, Phase::Recall) => Ok(Found::Recall(self.recall(state))),
             (Origin::Step { step, .. }, phase) => {
                 let found = match phase {
-                    Phase::Mark => self.mark(state),
+                    Phase::Mark | Phase::Recall => self.mark(state),
                     Phase::Change => self.change(state).map(|change| Found::Change(Box::new(change))),
                     Phase::Files => self.files(state).map(Found::Files),
                     Phase::Layer => {
@@ -271,18 +282,22 @@ impl<'p> Schedule<'_, 'p> {
         };
         let key = Key::step(work.kind(), below.key.as_ref(), self.inputs.options.compression);
         let stage = self.graph.states[state].stage;
-        let (key, is_settled) = work.mark(key, MarkGiven { from: &from, run: &stage.run }, self.inputs)?;
+        let given = MarkGiven { from: &from, run: &stage.run, by: By::Look };
+        let (key, is_settled) = work.mark(key, given, self.inputs)?;
         let key = Key::of_parts(key);
         let options = self.inputs.options;
         let is_anew = stage.run.is_made_anew(&stage.title);
         let is_anew = is_anew || below.is_anew || from.iter().any(|from| from.is_anew);
         let mark = Mark { key: Some(key), is_settled: below.is_settled && is_settled, is_anew };
-        let Some(number) = self.graph.states[state].layer else { return Ok(Found::Mark(mark, Outcome::Unknown)) };
+        let portable = self.portable(state)?;
+        let Some(number) = self.graph.states[state].layer else {
+            return Ok(Found::Mark(mark, portable, Outcome::Unknown));
+        };
         let maker = *locked(&self.ledger).makers.entry(key).or_insert(state);
         // What a command leaves, nobody knows but who has run it.
         if maker != state && !work.takes().on_disk {
             self.settle(state, StepOutcome::Same(maker), None);
-            return Ok(Found::Mark(mark, Outcome::SameAs(maker)));
+            return Ok(Found::Mark(mark, portable, Outcome::SameAs(maker)));
         }
         let outcome = if is_anew || !self.trusts_times(state) { None } else { key.outcome(options.store) };
         if let Some(Some(layer)) = &outcome {
@@ -291,9 +306,10 @@ impl<'p> Schedule<'_, 'p> {
         if let Some(layer) = &outcome {
             self.settle(state, StepOutcome::Known(KnownBy::Mark), layer.as_ref());
             work.takes().on_disk.then(|| self.tell_known(state));
+            self.keep(state, portable.clone(), layer.as_ref(), Vec::new());
         }
         let outcome = outcome.map_or(Outcome::Unknown, |layer| Outcome::Layer(layer.map(Box::new)));
-        Ok(Found::Mark(mark, outcome))
+        Ok(Found::Mark(mark, portable, outcome))
     }
 
     /// The file system that a step leaves.
@@ -325,7 +341,7 @@ impl<'p> Schedule<'_, 'p> {
         let (step, work, ..) = self.step(state)?;
         let number = number.ok_or_else(|| Error::input(format!("the step `{}` has no layer", step.title)))?;
         let source = locked(&self.ledger).layer_source(state);
-        let LayerSource { entries, removed, has_xattrs, mark, content } = source;
+        let LayerSource { entries, removed, has_xattrs, mark, content, portable, printed } = source;
         let options = self.inputs.options;
         let is_windows = stage.platform.is_windows();
         let mut is_misnamed = false;
@@ -365,11 +381,14 @@ impl<'p> Schedule<'_, 'p> {
         // One that is taken from a cached image may not be in the store.
         let is_certain = layer.as_ref().is_none_or(|layer| cache::is_certain(options.store, layer));
         // What is to be said of the files is said each time, so they are looked at each time.
-        let by_mark = mark.key.filter(|_| mark.is_settled && !is_misnamed);
+        // And what others say is not remembered as what was found out here.
+        let is_by_recall = || options.steps.is_some() && locked(&self.ledger).is_by_recall(self.graph, state);
+        let by_mark = mark.key.filter(|_| mark.is_settled && !is_misnamed && !is_by_recall());
         let by_content = content.map(|content| content.key);
         for key in by_mark.into_iter().chain(by_content).filter(|_| is_certain) {
             key.remember_outcome(options.store, layer.as_ref(), made_of)?;
         }
+        self.keep(state, portable, layer.as_ref(), printed);
         Ok((layer, is_known))
     }
 

@@ -9,6 +9,16 @@ use super::Digest;
 /// goes into the key: with the digests of its parts a key can tell in which of them it differs from another.
 pub struct KeyBuilder {
     parts: Vec<u8>,
+    named: Vec<KeyPart>,
+}
+
+/// A part of a key, by which it is told in what one differs from another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyPart {
+    /// The name of the part.
+    pub name: String,
+    /// The digest of its encoded value.
+    pub digest: Digest,
 }
 
 /// A value as bytes of which a key is made. No two values of a type have the same bytes, and none begin with those of
@@ -34,7 +44,7 @@ impl KeyBuilder {
     pub fn new(kind: &str) -> Self {
         let mut parts = Vec::new();
         kind.encode(&mut parts);
-        KeyBuilder { parts }
+        KeyBuilder { parts, named: Vec::new() }
     }
 
     /// Adds a member of the key. Both its name and the order of members count.
@@ -42,8 +52,15 @@ impl KeyBuilder {
         let mut encoded = Vec::new();
         value.encode(&mut encoded);
         name.encode(&mut self.parts);
-        Digest::of(&encoded).encode(&mut self.parts);
+        let digest = Digest::of(&encoded);
+        digest.encode(&mut self.parts);
+        self.named.push(KeyPart { name: name.to_owned(), digest });
         self
+    }
+
+    /// Returns the parts so far, in their order.
+    pub fn parts(&self) -> &[KeyPart] {
+        &self.named
     }
 
     /// Returns the key: the digest of the kind and of all members.

@@ -17,7 +17,7 @@ pub use config::{Healthcheck, History, ImageConfig, RootFs, Settings};
 pub use descriptor::Descriptor;
 pub use digest::{Digest, Hasher, HashingWriter, VerifyingReader};
 pub use document::{Keyed, Keys, from_json};
-pub use key::{Encode, KeyBuilder};
+pub use key::{Encode, KeyBuilder, KeyPart};
 pub use manifest::{ImageIndex, ImageManifest, Referrer};
 pub use platform::Platform;
 pub use reference::{Reference, is_valid_tag};

@@ -42,6 +42,8 @@ pub struct PlannedStep<'a> {
 pub enum StepPart {
     /// It is found out what the step is known by, and whether an earlier build has done it.
     Mark,
+    /// Other machines are asked whether they have done it.
+    Recall,
     /// The file system that it leaves is put together, or that of its image read.
     Files,
     /// What it changes is found out: its command is run, or its files are looked at.
@@ -55,6 +57,7 @@ impl StepPart {
     pub fn name(self) -> &'static str {
         match self {
             StepPart::Mark => "mark",
+            StepPart::Recall => "recall",
             StepPart::Files => "files",
             StepPart::Change => "change",
             StepPart::Layer => "layer",
@@ -86,6 +89,8 @@ pub enum KnownBy {
     Image,
     /// Another step of the build has done the same on the same content.
     Once,
+    /// Another machine has done it on the same content, and keeps what it came to where others find it.
+    Cache,
 }
 
 impl KnownBy {
@@ -97,6 +102,7 @@ impl KnownBy {
             KnownBy::Files => "files",
             KnownBy::Image => "image",
             KnownBy::Once => "once",
+            KnownBy::Cache => "cache",
         }
     }
 }

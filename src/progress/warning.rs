@@ -40,6 +40,8 @@ pub enum WarningKind {
     WhiteoutName,
     /// Layers are made here that were to be taken from an image.
     CacheNotUsed,
+    /// Steps are not kept for other machines.
+    CacheNotWritten,
     /// Two targets have one name, and the last of them gets it.
     NameTwice,
     /// The image goes nowhere but into the local store.
@@ -101,6 +103,7 @@ impl WarningKind {
             WarningKind::SocketLeftOut => "socket-left-out",
             WarningKind::WhiteoutName => "whiteout-name",
             WarningKind::CacheNotUsed => "cache-not-used",
+            WarningKind::CacheNotWritten => "cache-not-written",
             WarningKind::NameTwice => "name-twice",
             WarningKind::NoOutput => "no-output",
             WarningKind::EngineLeftOut => "engine-left-out",

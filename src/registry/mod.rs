@@ -20,6 +20,7 @@
 mod access;
 mod ahead;
 mod answer;
+mod artifact;
 mod authorization;
 mod challenge;
 mod client;

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::sync::OnceLock;
 
 use super::image::Location;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::image::{self, Reader};
 use crate::layer::{Compression, Layer, LayerReader};
 use crate::oci::{Descriptor, Digest, Reference};
@@ -24,9 +24,17 @@ pub struct CachedImages<'a> {
     layers: OnceLock<HashMap<Digest, Taken>>,
 }
 
+/// The name of an image that layers are taken from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheName {
+    /// The name as the user wrote it.
+    pub title: String,
+    /// That there is no such image yet is nothing to warn of.
+    pub may_be_missing: bool,
+}
+
 struct CachedImage<'a> {
-    /// The image's name as the user wrote it.
-    title: String,
+    named: CacheName,
     store: Box<dyn Store + 'a>,
     name: Option<String>,
 }
@@ -38,20 +46,20 @@ struct Taken {
 }
 
 impl<'a> CachedImages<'a> {
-    /// Returns the layers of the images at `titles` that are, descriptor and all, what `compression` makes; none of
+    /// Returns the layers of the images `names` that are, descriptor and all, what `compression` makes; none of
     /// eStargz, which is a warning. No registry is asked before the first layer is.
-    pub fn new(titles: &[String], compression: Compression, client: &'a OnDemand, progress: Progress<'a>) -> Self {
+    pub fn new(names: &[CacheName], compression: Compression, client: &'a OnDemand, progress: Progress<'a>) -> Self {
         let mut images = Vec::new();
         // Their tars hold where things are in the blob, so what such a tar would be is not known without the blob.
         let is_in_vain = matches!(compression, Compression::Estargz(_));
-        if is_in_vain && !titles.is_empty() {
+        if is_in_vain && !names.is_empty() {
             let message = "no layers are taken from images with --compression estargz: they are all made here";
             progress(Event::Warning { kind: WarningKind::CacheNotUsed, message });
         }
-        for title in titles.iter().filter(|_| !is_in_vain) {
-            match title.parse().and_then(|location: Location| location.store(client, progress)) {
-                Ok((store, name)) => images.push(CachedImage { title: title.clone(), store, name }),
-                Err(error) => warn(progress, title, &error),
+        for named in names.iter().filter(|_| !is_in_vain) {
+            match named.title.parse().and_then(|location: Location| location.store(client, progress)) {
+                Ok((store, name)) => images.push(CachedImage { named: named.clone(), store, name }),
+                Err(error) => warn(progress, &named.title, &error),
             }
         }
         CachedImages { images, compression, progress, layers: OnceLock::new() }
@@ -60,7 +68,7 @@ impl<'a> CachedImages<'a> {
     /// Returns the layer with this diff_id, and the image that it is of; none if no image has it.
     pub fn find(&self, diff_id: &Digest) -> Option<(&Layer, &str)> {
         let taken = self.layers().get(diff_id)?;
-        Some((&taken.layer, &self.images.get(taken.image)?.title))
+        Some((&taken.layer, &self.images.get(taken.image)?.named.title))
     }
 
     /// Returns whether no image has a layer to take.
@@ -78,7 +86,8 @@ impl<'a> CachedImages<'a> {
                             layers.entry(layer.diff_id).or_insert(Taken { layer, image: number });
                         })
                     }
-                    Err(error) => warn(self.progress, &image.title, &error),
+                    Err(error) if image.named.may_be_missing && error.kind == ErrorKind::NotFound => {}
+                    Err(error) => warn(self.progress, &image.named.title, &error),
                 }
             }
             layers

@@ -17,3 +17,4 @@ mod named;
 pub mod pulled;
 mod narrow;
 pub mod reach;
+pub mod step_cache;

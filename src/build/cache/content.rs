@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::layer::Compression;
 use crate::oci::{Digest, Encode, KeyBuilder};
 use crate::store::LocalStore;
-use crate::tree::{Attributes, Change, Content, Entry, Files, Kind, diff};
+use crate::tree::{Attributes, Change, Content, Entry, Files, Kind, Node, diff};
 
 impl Key {
     /// Begins the key of a command by the content of what it works on, which `differs` so from what `below` stands for;
@@ -25,6 +25,29 @@ pub fn difference(from: &Files, to: &Files, bases: &Bases<'_>) -> Result<Digest>
     bases.bring(changes.iter().filter_map(content))?;
     let sums = bases.pool().install(|| changes.par_iter().map(sum).collect::<Result<Vec<Digest>>>())?;
     Ok(KeyBuilder::new("changes 1").part("changes", &sums).finish())
+}
+
+/// Returns the digest of the content of all that is at `path` of `files`, whoever looks at it: of the times of files, too, if they `count`.
+pub fn content_of(files: &Files, path: &[u8], times_count: bool, bases: &Bases<'_>) -> Result<Digest> {
+    let Some(node) = files.get(path) else { return Ok(Digest::of(b"nothing")) };
+    let Attributes { mode, user, group, modified: _, xattrs } = node.attributes();
+    let mut root = Vec::new();
+    (mode, user, group, xattrs).encode(&mut root);
+    let alone = |node: &Node| {
+        let mut alone = Files::new();
+        alone.put(b"file", node.clone());
+        alone
+    };
+    let inner = if node.is_directory() { files.below(path) } else { alone(node) };
+    let mut times = Vec::new();
+    if times_count {
+        let mut note = |node: &Node| node.attributes().modified.seconds.encode(&mut times);
+        note(node);
+        inner.paths().for_each(|(_, node)| note(node));
+    }
+    let key = KeyBuilder::new("content 1").part("is directory", &node.is_directory()).part("root", &root);
+    let key = key.part("inner", &difference(&Files::new(), &inner, bases)?).part("times", &times);
+    Ok(key.finish())
 }
 
 /// Returns what `find` returns for what makes the file system that is known by `to` out of the one that is known by the content

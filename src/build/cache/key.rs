@@ -33,6 +33,15 @@ pub struct Mark {
     pub is_anew: bool,
 }
 
+/// What files are known by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// What they look like here, unread.
+    Look,
+    /// What is in them: the same on all machines.
+    Content,
+}
+
 /// A sum over the looks of files of which something is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sum {
@@ -96,6 +105,12 @@ impl Summary {
 }
 
 impl Key {
+    /// Begins the key of a step by which all machines know it: `below` is such a key, too. [`Key::of_parts`] ends it.
+    pub fn portable(kind: &str, below: Option<&Key>, compression: Compression) -> KeyBuilder {
+        let below = below.map(Key::digest);
+        started(compression).part("portable step", kind).part("below", &below)
+    }
+
     /// Begins that of a step that does what `kind` says on what the key `below` stands for; [`Key::of_parts`] ends it.
     pub fn step(kind: &str, below: Option<&Key>, compression: Compression) -> KeyBuilder {
         let below = below.map(Key::digest);

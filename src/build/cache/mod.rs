@@ -7,6 +7,9 @@
 //! A command, which may take long, has a third look: at the content of what it works on, whatever that looks like. What comes of
 //! it is noted by the first look, so that the next command on the same files need not read them.
 //!
+//! And a step has a key by which all machines know it: that of what is below, and the content of all that it takes. By this key other machines
+//! find what it came to, where they share a [`StepCache`](crate::source::step_cache::StepCache).
+//!
 //! What a layer is made of is summed up without a look into the files: all that an entry says, and for a file on disk its
 //! identity (device, inode, size, times) in place of its content and its extended attributes. The sum and the layer it
 //! led to are kept in the local store. A file that was touched so shortly before it was read that a later change might
@@ -17,6 +20,6 @@ mod content;
 mod key;
 mod records;
 
-pub use content::{difference, known_difference};
-pub use key::{Key, Mark, Sum, are_settled};
+pub use content::{content_of, difference, known_difference};
+pub use key::{By, Key, Mark, Sum, are_settled};
 pub use records::{earlier, is_certain, marker, note, place};

@@ -11,6 +11,7 @@ use rayon::ThreadPool;
 
 use crate::build::cache::Sum;
 use crate::error::{Error, Result};
+use crate::oci::Digest;
 use crate::plan::Context;
 use crate::sync::Memo;
 use crate::tree::{Content, Entry, Files, Identity, Ignore, Kind, LeftOut, Node, path::relative, walk_all};
@@ -34,6 +35,7 @@ pub struct Walked {
     pub missing: Missing,
     when: SystemTime,
     sums: Memo<Vec<u8>, Sum>,
+    contents: Memo<Vec<u8>, Digest>,
 }
 
 /// The objects that are there and are not among the files of a context; of anything else there is nothing.
@@ -66,7 +68,7 @@ impl Walked {
         let (entries, left_out) = pool.install(|| walk_all(&root, &ignore))?;
         let title = format!("the context {}", context.title);
         let missing = Missing { root, left_out: Arc::new(left_out) };
-        Ok(Walked { files: planted(entries), title, missing, when, sums: Memo::default() })
+        Ok(Walked { files: planted(entries), title, missing, when, sums: Memo::default(), contents: Memo::default() })
     }
 
     /// Returns the sum of all that is at `path`, which has no links.
@@ -77,6 +79,11 @@ impl Walked {
                 None => Sum::nothing(),
             })
         })
+    }
+
+    /// Returns the digest of the content of all that is at `path`, which has no links: what `find` returns, which is asked once.
+    pub fn content(&self, path: Vec<u8>, find: impl FnOnce() -> Result<Digest>) -> Result<Digest> {
+        self.contents.get(path, find)
     }
 }
 

@@ -16,17 +16,20 @@ use std::time::{Duration, SystemTime};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
+use super::cache::{By, Key, Sum, content_of, known_difference};
 use super::options::Options;
 use crate::error::{Error, Result};
 use crate::net::Stop;
+use crate::oci::{Digest, KeyBuilder};
 use crate::plan::{Add, Plan, Stage};
 use crate::run::{Rung, Sandbox};
 use crate::source::local::{self, Added};
+use crate::source::modified::Modified;
 use crate::sync::{Memo, Once, locked};
 use crate::tree::{Budget, Limits, Whole, path};
 
 pub use bases::Bases;
-pub use contexts::{Contexts, Missing};
+pub use contexts::{Contexts, Missing, Walked};
 pub use copies::Copies;
 use elsewhere::Elsewhere;
 pub use roots::{DiskRoot, Roots};
@@ -157,6 +160,25 @@ impl<'a> Inputs<'a> {
             added.entries.iter().try_for_each(|entry| self.budget.entry(entry.path.len() as u64))?;
             Ok(Arc::new(added))
         })
+    }
+
+    /// Returns the sum of all that is at `path` of `context`, which has no links: by its looks, or by its content.
+    pub fn sum(&self, context: &Walked, path: Vec<u8>, by: By) -> Result<Sum> {
+        let look = context.sum(path.clone())?;
+        if by == By::Look {
+            return Ok(look);
+        }
+        let Options { store, modified, trust_times, .. } = *self.options;
+        let times_count = modified == Modified::Preserve;
+        let digest = context.content(path.clone(), || {
+            let find = || content_of(&context.files, &path, times_count, &self.bases);
+            if !(look.is_settled && trust_times) {
+                return find();
+            }
+            let to = KeyBuilder::new("look 1").part("sum", &look.digest).part("times count", &times_count);
+            known_difference(store, &Digest::of(b""), Key::of_parts(to), find)
+        })?;
+        Ok(Sum { digest, ..look })
     }
 
     /// Returns what all adds have put together.

@@ -39,6 +39,9 @@ impl Schedule<'_, '_> {
             }
             return work.change(given, self.inputs);
         }
+        if let Some(change) = self.recalled(state, &given.below)? {
+            return Ok(change);
+        }
         let key = self.by_content(state, work, &given)?;
         let known = self.known_layer(state).or_else(|| {
             let found = self.found(state, &key);
@@ -78,7 +81,8 @@ impl Schedule<'_, '_> {
         removed.iter().for_each(|path| files.remove(path));
         files.put_all(&entries);
         let (leaves, removed) = (Leaves::Files(files), removed.to_vec());
-        Ok((StepChange { entries, removed, leaves, has_xattrs, root, content: None }, true))
+        let (content, printed) = (None, Vec::new());
+        Ok((StepChange { entries, removed, leaves, has_xattrs, root, content, printed }, true))
     }
 
     /// Tells what has become of the step to `state`.
@@ -94,7 +98,7 @@ impl Schedule<'_, '_> {
     }
 
     /// What `layer`, which is known, or none has made of what is `below`.
-    fn read_back(&self, below: Files, layer: Option<&Layer>) -> Result<StepChange> {
+    pub(super) fn read_back(&self, below: Files, layer: Option<&Layer>) -> Result<StepChange> {
         let files = match layer {
             Some(layer) => self.inputs.bases.applied(&below, layer)?,
             None => below,

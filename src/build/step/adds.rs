@@ -20,6 +20,11 @@ impl Doing for Vec<Add> {
         "adds"
     }
 
+    /// Extended attributes belong to what is added, and are on no other machine the same.
+    fn is_portable(&self) -> bool {
+        false
+    }
+
     fn mark(&self, key: KeyBuilder, _: MarkGiven<'_>, inputs: &Inputs<'_>) -> Result<(KeyBuilder, Settled)> {
         let added = inputs.added(self)?;
         let Added { entries, roles } = &*added;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::provided::Provided;
 use super::{Below, Doing, Given, Leaves, MarkGiven, Settled, StepChange, Takes, owner};
-use crate::build::cache::{Mark, Sum};
+use crate::build::cache::{By, Mark, Sum};
 use crate::build::inputs::Inputs;
 use crate::error::Result;
 use crate::oci::{Digest, KeyBuilder};
@@ -37,7 +37,7 @@ impl Doing for Copy {
     }
 
     fn mark(&self, key: KeyBuilder, given: MarkGiven<'_>, inputs: &Inputs<'_>) -> Result<(KeyBuilder, Settled)> {
-        let sums = sums(self, given.from, inputs)?;
+        let sums = sums(self, given, inputs)?;
         let digests: Vec<Digest> = sums.iter().map(|sum| sum.digest).collect();
         let modified = inputs.options.modified;
         let key = told(key, self).part("sources", &digests);
@@ -65,21 +65,21 @@ struct Copying<'a> {
 }
 
 /// Returns a sum for each thing that `copy` takes from.
-fn sums(copy: &Copy, from: &[Mark], inputs: &Inputs<'_>) -> Result<Vec<Sum>> {
+fn sums(copy: &Copy, given: MarkGiven<'_>, inputs: &Inputs<'_>) -> Result<Vec<Sum>> {
     let certain = |digest| Sum { digest, is_settled: true, has_links: false };
     let mut sums = match &copy.from {
         Provider::Context(number) => {
             let mut sums = Vec::new();
             for item in &copy.items {
                 if let CopyItem::Pattern(pattern) = item {
-                    sums.extend(context_sums(*number, pattern, copy.parents, inputs)?);
+                    sums.extend(context_sums(*number, pattern, copy.parents, given.by, inputs)?);
                 }
             }
             sums
         }
         Provider::Image(image) => vec![certain(image.manifest)],
         Provider::Stage(_) => {
-            let Mark { key, is_settled, .. } = from.first().copied().unwrap_or_default();
+            let Mark { key, is_settled, .. } = given.from.first().copied().unwrap_or_default();
             let digest = key.map_or_else(|| Sum::nothing().digest, |key| key.digest());
             vec![Sum { digest, is_settled, has_links: false }]
         }
@@ -92,15 +92,21 @@ fn sums(copy: &Copy, from: &[Mark], inputs: &Inputs<'_>) -> Result<Vec<Sum>> {
 
 /// Returns the sums of what `pattern` may stand for in a context: of all that begins as it does before its first
 /// wildcard.
-fn context_sums(context: usize, pattern: &str, parents: bool, inputs: &Inputs<'_>) -> Result<[Sum; 2]> {
+fn context_sums(
+    context: usize,
+    pattern: &str,
+    parents: bool,
+    by: By,
+    inputs: &Inputs<'_>,
+) -> Result<[Sum; 2]> {
     let context = inputs.contexts.get(context)?;
     let start = if parents { Pivot::of(pattern).start } else { pattern.to_owned() };
     let real = context.files.real(literal_start(&start).as_bytes()).unwrap_or_default();
     let place = Sum { digest: Digest::of(&real), ..Sum::nothing() };
-    let sum = context.sum(real)?;
+    let sum = inputs.sum(&context, real, by)?;
     // Links that are found by wildcards are followed to wherever they lead.
     if sum.has_links && has_wildcard(&start) {
-        return Ok([place, context.sum(Vec::new())?]);
+        return Ok([place, inputs.sum(&context, Vec::new(), by)?]);
     }
     Ok([place, sum])
 }

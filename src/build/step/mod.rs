@@ -6,6 +6,7 @@ mod copy;
 mod directory;
 mod emulation;
 mod host_ca;
+mod last_lines;
 mod provided;
 mod run;
 mod shell;
@@ -14,7 +15,7 @@ pub use provided::Provided;
 
 use std::sync::Arc;
 
-use super::cache::{Key, Mark};
+use super::cache::{By, Key, Mark};
 use super::inputs::{DiskRoot, Inputs};
 use crate::error::{Excerpt, Result};
 use crate::layer::Layer;
@@ -38,6 +39,11 @@ pub trait Doing {
     /// known by its mark alone.
     fn content(&self, _: KeyBuilder, _: &Given<'_>, _: &Inputs<'_>) -> Result<Option<KeyBuilder>> {
         Ok(None)
+    }
+
+    /// Returns whether its mark says all by content, too, and so is the same on other machines.
+    fn is_portable(&self) -> bool {
+        true
     }
 
     /// The name of the kind in keys.
@@ -73,6 +79,8 @@ pub struct MarkGiven<'a> {
     pub from: &'a [Mark],
     /// What commands are given.
     pub run: &'a RunSettings,
+    /// What files are known by.
+    pub by: By,
 }
 
 /// The files that a step is given to take from, as far as it said that it takes any.
@@ -104,6 +112,8 @@ pub struct StepChange {
     pub root: Option<Arc<DiskRoot>>,
     /// What it is known by through its content.
     pub content: Option<ContentMark>,
+    /// The last lines that its command has written.
+    pub printed: Vec<String>,
 }
 
 /// What a step that works on disk is known by through its content.
@@ -136,6 +146,7 @@ impl StepChange {
             has_xattrs: false,
             root: None,
             content: None,
+            printed: Vec::new(),
         }
     }
 }

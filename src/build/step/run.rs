@@ -1,6 +1,5 @@
 //! `RUN`.
 
-use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -12,11 +11,12 @@ use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, XattrFlags, fchmod, fchown, fsetxa
 use rustix::io::Errno;
 
 use super::agent::{ForwardedAgent, SocketAttributes};
+use super::last_lines::LastLines;
 use super::provided::Provided;
 use super::shell::{self, FailureShell};
 use super::{Below, Doing, Given, Leaves, MarkGiven, Settled, StepChange, Takes};
 use super::{emulation, host_ca};
-use crate::build::cache::{Mark, Sum, difference};
+use crate::build::cache::{By, Mark, Sum, difference};
 use crate::build::inputs::Inputs;
 use crate::build::logs::CommandLog;
 use crate::error::{Error, Result};
@@ -31,9 +31,6 @@ use crate::store::pending::PendingDirectory;
 use crate::sync::locked;
 use crate::tree::owner::find_user;
 use crate::tree::{Attributes, Files, Time, not_there};
-
-/// As many of the last lines that a command has written are shown with its failure.
-const LAST_LINES: usize = 20;
 
 /// The time that tools which ask for one are given: files of layers have no other.
 const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
@@ -51,7 +48,7 @@ impl Doing for Run {
         let sums: Vec<Sum> = self
             .sources(given.from)
             .map(|(provider, source, mark)| match provider {
-                Provider::Context(number) => context_sum(*number, source, inputs),
+                Provider::Context(number) => context_sum(*number, source, given.by, inputs),
                 Provider::Stage(_) => {
                     let Mark { key, is_settled, .. } = mark.copied().unwrap_or_default();
                     let digest = KeyBuilder::new("stage").part("mark", &key.map(|key| key.digest())).finish();
@@ -98,7 +95,7 @@ impl Doing for Run {
             }
         };
         let running = Running { run: self, given: &given, inputs, place: &place };
-        let mut ran = running.run(&root)?;
+        let (mut ran, printed) = running.run(&root)?;
         if let Some(copy) = &mut copy {
             copy.settle(&std::mem::take(&mut ran.provided), &upper)?;
         }
@@ -122,6 +119,7 @@ impl Doing for Run {
             removed,
             leaves: Leaves::Files(files),
             root: Some(root),
+            printed,
             ..StepChange::nothing()
         })
     }
@@ -139,10 +137,10 @@ fn dress(upper: &OwnedFd, attributes: &Attributes) -> Result<(), Errno> {
 }
 
 /// Returns the sum of what a mount of `source` may be in a context: links in it lead anywhere.
-fn context_sum(context: usize, source: &str, inputs: &Inputs<'_>) -> Result<Sum> {
+fn context_sum(context: usize, source: &str, by: By, inputs: &Inputs<'_>) -> Result<Sum> {
     let context = inputs.contexts.get(context)?;
-    let sum = context.sum(context.files.real(source.as_bytes()).unwrap_or_default())?;
-    if sum.has_links { context.sum(Vec::new()) } else { Ok(sum) }
+    let sum = inputs.sum(&context, context.files.real(source.as_bytes()).unwrap_or_default(), by)?;
+    if sum.has_links { inputs.sum(&context, Vec::new(), by) } else { Ok(sum) }
 }
 
 /// Returns the sum of what is mounted: `files`, which are `source` of `provider`.
@@ -172,8 +170,8 @@ struct Held {
 }
 
 impl Running<'_> {
-    /// Runs it to its end. Fails unless that is a good one.
-    fn run(&self, root: &Root) -> Result<Ran> {
+    /// Runs it to its end, and returns the last lines that it has written, too. Fails unless it is a good end.
+    fn run(&self, root: &Root) -> Result<(Ran, Vec<String>)> {
         let (sandbox, progress) = (self.inputs.sandbox()?, self.inputs.options.progress);
         let mut held = Held::default();
         let mut process = self.process(&mut held)?;
@@ -210,7 +208,7 @@ impl Running<'_> {
         let error = match ran.exit {
             Exit::Status(0) => {
                 log.iter().try_for_each(|log| locked(log).finish())?;
-                return Ok(ran);
+                return Ok((ran, locked(&last).take()));
             }
             Exit::Status(status) => failed(format!("exit code {status}")),
             Exit::Signal(signal) => failed(format!("signal {signal}")),
@@ -458,41 +456,6 @@ fn mounted(provided: &Provided, source: &str) -> Result<(Files, bool)> {
 
 /// The name that a file has in a directory of its own.
 const FILE: &[u8] = b"file";
-
-/// The last lines that a command has written.
-#[derive(Default)]
-struct LastLines {
-    lines: VecDeque<Vec<u8>>,
-    /// The last one has not ended.
-    is_open: bool,
-}
-
-impl LastLines {
-    fn add(&mut self, bytes: &[u8]) {
-        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
-            if !self.is_open {
-                self.lines.push_back(Vec::new());
-                if self.lines.len() > LAST_LINES {
-                    self.lines.pop_front();
-                }
-            }
-            if let Some(line) = self.lines.back_mut() {
-                let room = LONGEST_LINE.saturating_sub(line.len()).min(part.len());
-                line.extend_from_slice(&part[..room]);
-            }
-            self.is_open = !part.ends_with(b"\n");
-        }
-    }
-
-    fn take(&mut self) -> Vec<String> {
-        // What was written over is not shown.
-        let shown = |line: &str| line.trim_end().rsplit('\r').next().unwrap_or_default().to_owned();
-        self.lines.drain(..).map(|line| shown(&String::from_utf8_lossy(&line))).collect()
-    }
-}
-
-/// Of a longer line, only the beginning is kept for an error.
-const LONGEST_LINE: usize = 2000;
 
 fn open(path: &Path) -> Result<OwnedFd> {
     let opened = openat(CWD, path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());

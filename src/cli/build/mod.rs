@@ -1,6 +1,7 @@
 //! `ocibake build`.
 
 mod answer;
+mod caches;
 mod call;
 mod call_document;
 mod epoch;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::given::GivenRecipe;
+use super::caches::Caches;
 use super::key_agent::KeyAgents;
 use super::recipe::{LinkedTargets, Recipe};
 use super::times::times;
@@ -321,14 +322,17 @@ impl BuildRequest<'_> {
             logs: logs.as_ref(),
             secret: self.secret,
             cached: None,
+            steps: None,
             follow: None,
             progress,
         };
+        let caches = Caches::of([&self.output.cache].into_iter(), compression, client, progress)?;
+        let steps = Some(&caches.steps).filter(|_| !is_verified && !is_squashed);
         let build = |cached: Option<&CachedImages<'_>>| {
             output::while_building(outputs, &ahead, client, progress, |follow| {
                 // What is put together afterwards goes nowhere as it is.
                 let follow = follow.filter(|_| !is_squashed);
-                let options = build::Options { follow, cached, ..options() };
+                let options = build::Options { follow, cached, steps, ..options() };
                 only(build::build(plan, &options)?)
             })
         };
@@ -372,22 +376,25 @@ impl BuildRequest<'_> {
             }?;
             if leaves && is_pushed { leave() } else { Ok(()) }
         };
-        let cached_images = self.output.cache.images();
-        let cached = CachedImages::new(&cached_images, compression, client, progress);
-        let built = build(Some(&cached).filter(|_| !is_verified && !is_squashed))?;
+        let layered = Layered::new(store, &caches);
+        // What was done for nothing need not be done again.
+        let built = build(Some(&caches.images).filter(|_| !is_verified && !is_squashed))
+            .inspect_err(|_| drop(caches.steps.write(&layered)))?;
         if is_verified {
             again(&built)?;
         }
-        let layered = Layered::new(store, &cached);
-        match write(&built, &layered) {
+        let written = match write(&built, &layered) {
             Err(error) if layered.has_failed() => {
                 let message = format!("a layer is made here after all: {}", error.message);
                 progress(Event::Warning { kind: WarningKind::CacheNotUsed, message: &message });
+                caches.steps.distrust();
                 let built = build(None)?;
                 write(&built, store).map(|()| built)
             }
             written => written.map(|()| built),
-        }
+        };
+        caches.steps.write(&layered)?;
+        written
     }
 
     /// Writes an image to `outputs`, in registries to the repositories, too, that get it under its digest.

@@ -1,40 +1,64 @@
 //! The flags about caches of other machines.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
 
 use super::value::value;
 use crate::error::{Error, Result};
+use crate::oci::{Reference, is_valid_tag};
+use crate::source::cached::CacheName;
+use crate::source::step_cache::{StepDestination, StepPlace};
 
 /// The flags about what earlier builds have left elsewhere.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub struct CacheFlags {
-    /// Take layers that come out the same from this image; also type=registry,ref=NAME
+    /// Take what other machines have built: an image, or type=registry,ref=NAME or type=local,src=DIR
     ///
-    /// It was built by ocibake with the same --compression, on whatever machine, and is named as for `inspect`. Layers that
-    /// it has are neither compressed here nor sent to the registry that it is in. One that cannot be had is a warning.
-    #[arg(long, value_name = "REF", value_parser = value::<Cache>)]
-    cache_from: Vec<Cache>,
-    #[arg(long, hide = true, value_parser = value::<Cache>)]
-    cache_to: Vec<Cache>,
+    /// A NAME alone is an image that ocibake has built with the same --compression, on whatever machine, named as for `inspect`:
+    /// layers that come out the same are neither compressed here nor sent to the registry that it is in. With a type it is what
+    /// --cache-to has written: steps that were done on the same content are not done again. What cannot be had is a warning.
+    #[arg(long, value_name = "CACHE", value_parser = value::<CacheSource>)]
+    cache_from: Vec<CacheSource>,
+    /// Keep the steps of this build for other machines: type=registry,ref=NAME or type=local,dest=DIR
+    ///
+    /// Each step is kept once, and never changed; of stages that no image has, with mode=max. What cannot be written is a warning,
+    /// and with ignore-error=false an error. Whoever may write there decides what others build: docs/caches.md says more.
+    #[arg(long, value_name = "CACHE", value_parser = value::<CacheDestination>)]
+    cache_to: Vec<CacheDestination>,
 }
 
-/// A cache as docker names it.
+/// A cache that is read, as docker names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Cache {
+enum CacheSource {
     /// The layers of an image.
     Image(String),
-    /// What is in the image itself that is pushed.
-    Inline,
-    /// A place for caches of this type.
-    Place(&'static str),
+    /// Steps; of a registry, also the layers of the image that has the name.
+    Steps(StepPlace),
+    /// One that there is nothing to read of.
+    Nothing,
+    /// A cache of a type that is not available.
+    Unavailable(&'static str),
 }
 
-/// The places for caches that BuildKit knows beside registries.
-const PLACES: [&str; 4] = ["azblob", "gha", "local", "s3"];
+/// A cache that is written, as docker names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum CacheDestination {
+    Steps(StepDestination),
+    /// What is in the image itself that is pushed.
+    Inline,
+    /// A cache of a type that is not available.
+    Unavailable(&'static str),
+}
+
+/// The types of caches that BuildKit knows, and that are not available here.
+const UNAVAILABLE: [&str; 3] = ["azblob", "gha", "s3"];
+
+/// The tags of entries begin with that of the cache, and have to be tags, too.
+const LONGEST_TAG: usize = 58;
 
 impl CacheFlags {
     /// Takes what there is in another cache, as docker names it.
@@ -50,59 +74,157 @@ impl CacheFlags {
     }
 
     /// Returns the images whose layers are taken.
-    pub fn images(&self) -> Vec<String> {
-        let image = |cache: &Cache| match cache {
-            Cache::Image(name) => Some(name.clone()),
-            Cache::Inline | Cache::Place(_) => None,
+    pub fn images(&self) -> Vec<CacheName> {
+        let image = |cache: &CacheSource| match cache {
+            CacheSource::Image(name) => Some(CacheName { title: name.clone(), may_be_missing: false }),
+            CacheSource::Steps(StepPlace::Registry(name)) => {
+                Some(CacheName { title: name.to_string(), may_be_missing: true })
+            }
+            CacheSource::Steps(StepPlace::Directory(_)) | CacheSource::Nothing | CacheSource::Unavailable(_) => None,
         };
         self.cache_from.iter().filter_map(image).collect()
+    }
+
+    /// Returns the places that steps are looked for in.
+    pub fn sources(&self) -> Vec<StepPlace> {
+        let place = |cache: &CacheSource| match cache {
+            CacheSource::Steps(place) => Some(place.clone()),
+            CacheSource::Image(_) | CacheSource::Nothing | CacheSource::Unavailable(_) => None,
+        };
+        self.cache_from.iter().filter_map(place).collect()
+    }
+
+    /// Returns the places that steps are written to.
+    pub fn destinations(&self) -> Vec<StepDestination> {
+        let place = |cache: &CacheDestination| match cache {
+            CacheDestination::Steps(destination) => Some(destination.clone()),
+            CacheDestination::Inline | CacheDestination::Unavailable(_) => None,
+        };
+        self.cache_to.iter().filter_map(place).collect()
     }
 
     /// Returns what there is to say of caches that are asked for and are not there, each once: a cache is a help, and nothing
     /// that a build needs.
     pub fn missing(&self) -> BTreeSet<String> {
+        let unavailable = |kind: &str| format!("the cache type {kind} is not available: building without it");
         let from = self.cache_from.iter().filter_map(|cache| match cache {
-            Cache::Place(kind) => Some(format!("the cache type {kind} is not available: building without it")),
-            Cache::Image(_) | Cache::Inline => None,
+            CacheSource::Unavailable(kind) => Some(unavailable(kind)),
+            CacheSource::Image(_) | CacheSource::Steps(_) | CacheSource::Nothing => None,
         });
-        let to = self.cache_to.iter().map(|cache| match cache {
-            Cache::Place(kind) => format!("the cache type {kind} is not available: building without it"),
-            Cache::Image(_) => {
-                "--cache-to: the cache type registry is not written, but --cache-from takes the layers of a pushed image"
-                    .to_owned()
+        let to = self.cache_to.iter().filter_map(|cache| match cache {
+            CacheDestination::Unavailable(kind) => Some(unavailable(kind)),
+            CacheDestination::Inline => {
+                Some("--cache-to type=inline changes nothing: --cache-from takes the layers of any pushed image".to_owned())
             }
-            Cache::Inline => {
-                "--cache-to changes nothing here: --cache-from takes the layers of any pushed image".to_owned()
-            }
+            CacheDestination::Steps(_) => None,
         });
         from.chain(to).collect()
     }
 }
 
-impl FromStr for Cache {
+impl FromStr for CacheSource {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let is_form = text.split(',').any(|field| field.starts_with("type="));
-        if !is_form {
-            return Ok(Cache::Image(text.to_owned()));
-        }
-        let fields: Vec<(&str, &str)> =
-            text.split(',').map(|field| field.split_once('=').unwrap_or((field, ""))).collect();
-        let of = |key: &str| fields.iter().rfind(|(name, _)| *name == key).map(|(_, value)| *value);
-        match of("type") {
-            Some("inline") => Ok(Cache::Inline),
-            Some("registry") => match of("ref").filter(|name| !name.is_empty()) {
-                Some(name) => Ok(Cache::Image(name.to_owned())),
-                None => Err(Error::usage("it does not say which image: add ref=NAME")),
-            },
-            kind => match PLACES.into_iter().find(|known| Some(*known) == kind) {
-                Some(kind) => Ok(Cache::Place(kind)),
-                None => Err(Error::usage(format!("there is no cache of type `{}`", kind.unwrap_or_default()))
-                    .with_hint("known are registry, inline, local, gha, s3 and azblob")),
-            },
-        }
+        let Some(fields) = Fields::read(text) else { return Ok(CacheSource::Image(text.to_owned())) };
+        Ok(match fields.kind() {
+            "inline" => CacheSource::Nothing,
+            "registry" => {
+                let name = fields.needed("ref", "it does not say which cache: add ref=NAME")?;
+                let reference: Reference = name.parse()?;
+                match reference.digest() {
+                    None => CacheSource::Steps(StepPlace::Registry(checked(reference)?)),
+                    // It stands for one image for ever, beside which nothing is written.
+                    Some(_) => CacheSource::Image(name.to_owned()),
+                }
+            }
+            "local" => {
+                let path = fields.needed("src", "it does not say which directory: add src=DIR")?;
+                CacheSource::Steps(StepPlace::Directory(PathBuf::from(path)))
+            }
+            kind => CacheSource::Unavailable(unavailable(kind)?),
+        })
     }
+}
+
+impl FromStr for CacheDestination {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        // So docker has it: a name alone is a registry's.
+        let registry = [("type", "registry"), ("ref", text)];
+        let fields = Fields::read(text).unwrap_or_else(|| Fields(registry.to_vec()));
+        let place = match fields.kind() {
+            "inline" => return Ok(CacheDestination::Inline),
+            "registry" => {
+                let reference: Reference = fields.needed("ref", "it does not say where to: add ref=NAME")?.parse()?;
+                if reference.digest().is_some() {
+                    return Err(Error::usage(format!("`{reference}` has a digest, and a cache grows"))
+                        .with_hint("leave out what follows the `@`"));
+                }
+                StepPlace::Registry(checked(reference)?)
+            }
+            "local" => {
+                let path = fields.needed("dest", "it does not say which directory: add dest=DIR")?;
+                StepPlace::Directory(PathBuf::from(path))
+            }
+            kind => return Ok(CacheDestination::Unavailable(unavailable(kind)?)),
+        };
+        let all_steps = match fields.of("mode") {
+            None | Some("min") => false,
+            Some("max") => true,
+            Some(mode) => {
+                return Err(Error::usage(format!("there is no mode `{mode}` of a cache")).with_hint("known are min and max"));
+            }
+        };
+        let must_succeed = match fields.of("ignore-error") {
+            None | Some("true") => false,
+            Some("false") => true,
+            Some(other) => return Err(Error::usage(format!("ignore-error is true or false, not `{other}`"))),
+        };
+        Ok(CacheDestination::Steps(StepDestination { place, all_steps, must_succeed }))
+    }
+}
+
+/// The fields of a cache's name, `KEY=VALUE` each.
+struct Fields<'t>(Vec<(&'t str, &'t str)>);
+
+impl<'t> Fields<'t> {
+    /// None where it is the name of an image.
+    fn read(text: &'t str) -> Option<Self> {
+        let is_form = text.split(',').any(|field| field.starts_with("type="));
+        is_form.then(|| Fields(text.split(',').map(|field| field.split_once('=').unwrap_or((field, ""))).collect()))
+    }
+
+    fn of(&self, key: &str) -> Option<&'t str> {
+        self.0.iter().rfind(|(name, _)| *name == key).map(|(_, value)| *value)
+    }
+
+    fn kind(&self) -> &'t str {
+        self.of("type").unwrap_or_default()
+    }
+
+    fn needed(&self, key: &str, missing: &str) -> Result<&'t str> {
+        self.of(key).filter(|value| !value.is_empty()).ok_or_else(|| Error::usage(missing))
+    }
+}
+
+/// Fails if entries could not be kept under the tag of `reference`.
+fn checked(reference: Reference) -> Result<Reference> {
+    match reference.tag() {
+        Some(tag) if tag.len() > LONGEST_TAG || !is_valid_tag(tag) => {
+            Err(Error::usage(format!("the tag `{tag}` of a cache has more than {LONGEST_TAG} characters")))
+        }
+        _ => Ok(reference),
+    }
+}
+
+/// The name of a type that is not available here; an error if there is none of this name.
+fn unavailable(kind: &str) -> Result<&'static str> {
+    UNAVAILABLE.into_iter().find(|known| *known == kind).ok_or_else(|| {
+        Error::usage(format!("there is no cache of type `{kind}`"))
+            .with_hint("known are registry, local, inline, gha, s3 and azblob")
+    })
 }
 
 #[cfg(test)]
@@ -110,8 +232,10 @@ mod tests {
     use super::*;
 
     fn flags(from: &[&str], to: &[&str]) -> CacheFlags {
-        let read = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
-        CacheFlags { cache_from: read(from), cache_to: read(to) }
+        let mut flags = CacheFlags::default();
+        from.iter().for_each(|text| flags.take_from(text).unwrap());
+        to.iter().for_each(|text| flags.put_to(text).unwrap());
+        flags
     }
 
     #[test]
@@ -124,24 +248,58 @@ mod tests {
                 "src=dir,type=local",
                 "type=inline",
             ],
-            &["type=gha,mode=max"],
+            &[
+                "type=gha,mode=max",
+                "type=registry,ref=team/app:1,mode=max,image-manifest=true",
+                "team/app",
+                "type=local,dest=out,ignore-error=false,mode=min",
+            ],
         );
-        assert_eq!(flags.images(), ["team/app:cache", "team/app:1"]);
-        let missing: Vec<String> = flags.missing().into_iter().collect();
+        let images: Vec<(String, bool)> =
+            flags.images().into_iter().map(|CacheName { title, may_be_missing }| (title, may_be_missing)).collect();
+        let name = "docker.io/team/app:1".to_owned();
+        assert_eq!(images, [("team/app:cache".to_owned(), false), (name.clone(), true)]);
+        let registry = |name: &str| StepPlace::Registry(name.parse().unwrap());
+        let directory = |path: &str| StepPlace::Directory(PathBuf::from(path));
+        assert_eq!(flags.sources(), [registry(&name), directory("dir")]);
+        let to = |place, all_steps, must_succeed| StepDestination { place, all_steps, must_succeed };
         assert_eq!(
-            missing,
+            flags.destinations(),
             [
-                "the cache type gha is not available: building without it",
-                "the cache type local is not available: building without it",
+                to(registry(&name), true, false),
+                to(registry("team/app"), false, false),
+                to(directory("out"), false, true)
             ]
         );
+        let missing: Vec<String> = flags.missing().into_iter().collect();
+        assert_eq!(missing, ["the cache type gha is not available: building without it"]);
+    }
+
+    #[test]
+    fn what_names_no_cache_is_refused() {
         for (text, message) in [
-            ("type=registry", "it does not say which image"),
-            ("type=registry,ref=", "it does not say which image"),
-            ("type=floppy,dest=x", "there is no cache of type `floppy`"),
+            ("type=registry", "it does not say which cache"),
+            ("type=registry,ref=", "it does not say which cache"),
+            ("type=registry,ref=UPPER", "`UPPER` is not an image name"),
+            ("type=local,dest=x", "it does not say which directory"),
+            ("type=floppy,src=x", "there is no cache of type `floppy`"),
             ("type=", "there is no cache of type ``"),
         ] {
-            let error = text.parse::<Cache>().unwrap_err();
+            let error = text.parse::<CacheSource>().unwrap_err();
+            assert!(error.message.starts_with(message), "{text}: {}", error.message);
+        }
+        let long = format!("team/app:{}", "t".repeat(59));
+        let digest = format!("team/app@sha256:{}", "0".repeat(64));
+        for (text, message) in [
+            ("type=registry", "it does not say where to"),
+            ("type=local,src=x", "it does not say which directory"),
+            ("type=registry,ref=a,mode=all", "there is no mode `all`"),
+            ("type=registry,ref=a,ignore-error=yes", "ignore-error is true or false"),
+            (&*long, "the tag `"),
+            (&*digest, "`docker.io/team/app@sha256:"),
+            ("type=floppy,dest=x", "there is no cache of type `floppy`"),
+        ] {
+            let error = text.parse::<CacheDestination>().unwrap_err();
             assert!(error.message.starts_with(message), "{text}: {}", error.message);
         }
     }

@@ -78,6 +78,8 @@ fn cached(step: &TimedStep, by: KnownBy) -> String {
         (KnownBy::Content, _) => "cached: what it is made from was made anew, with the same content".to_owned(),
         (KnownBy::Files, _) => "cached: its files are those of another layer".to_owned(),
         (KnownBy::Once, _) => "cached: another step of this build has done the same".to_owned(),
+        (KnownBy::Cache, Some(from)) => format!("cached: another machine has done the same, by {from}"),
+        (KnownBy::Cache, None) => "cached: another machine has done the same".to_owned(),
         (KnownBy::Image, Some(from)) => format!("cached: the layer is taken from {from}"),
         (KnownBy::Image, None) => "cached: the layer is taken from an image".to_owned(),
     }

@@ -43,7 +43,7 @@ enum Taking {
 }
 
 impl Repository<'_> {
-    pub(super) fn push_blob<'scope, 'env>(
+    pub(in crate::registry) fn push_blob<'scope, 'env>(
         &'env self,
         access: &Access,
         scope: &'scope Scope<'scope, 'env>,

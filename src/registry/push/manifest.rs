@@ -86,7 +86,7 @@ impl Repository<'_> {
         confirmed
     }
 
-    pub(super) fn put_tag(&self, access: &Access, root: &ManifestBytes, tag: &str) -> Result<()> {
+    pub(in crate::registry) fn put_tag(&self, access: &Access, root: &ManifestBytes, tag: &str) -> Result<()> {
         self.retrying(access, || {
             let answer = self.put(access, tag, root, &[])?;
             if answer.status().is_success() {

@@ -268,6 +268,7 @@ fn library_build(context: &Path, store: &Path, compression: &str, jobs: usize, t
         logs: None,
         secret: &|_| Ok(Vec::new()),
         cached: None,
+        steps: None,
         follow: None,
         progress: &silent,
     };

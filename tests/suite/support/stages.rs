@@ -122,6 +122,7 @@ impl Workshop {
                 logs: None,
                 secret: &|_| Ok(Vec::new()),
                 cached: None,
+                steps: None,
                 follow: None,
                 progress: &|event| match event {
                     Event::Warning { message, .. } => note(&warnings, message),

@@ -13,6 +13,7 @@ use self::bases::BaseStores;
 use self::deliver::Delivering;
 pub use self::named::{NamedRequest, Together};
 pub use self::share::{BuildShare, PlannedBuild};
+use super::caches::Caches;
 use super::recipe::{LinkedTargets, Recipe};
 use super::request::{BuildMeans, BuildOrder, Delivery, Surroundings};
 use crate::build::{self, Built, CommandLogs, TargetWork};
@@ -25,7 +26,6 @@ use crate::plan::LinkedTarget;
 use crate::plan::join::{JoinedPlan, TargetPlan, join};
 use crate::progress::{Event, FinishedTarget, Progress, WarningKind};
 use crate::source::base::FoundName;
-use crate::source::cached::CachedImages;
 use crate::source::image::Location;
 use crate::store::Layered;
 use crate::sync::Memo;
@@ -211,16 +211,13 @@ impl Together<'_> {
             logs: logs.as_ref(),
             secret: first.secret,
             cached: None,
+            steps: None,
             follow: None,
             progress,
         };
-        let mut titles: Vec<String> = Vec::new();
-        for title in self.requests.iter().flat_map(|named| named.request.output.cache.images()) {
-            if !titles.contains(&title) {
-                titles.push(title);
-            }
-        }
-        let cached = CachedImages::new(&titles, compression, client, progress);
+        let flags = self.requests.iter().map(|named| &named.request.output.cache);
+        let caches = Caches::of(flags, compression, client, progress)?;
+        let steps = Some(&caches.steps).filter(|_| !is_squashed);
         // Of several, nobody knows to which repository a layer is to go; and what may be refused once its digest is known is not
         // sent before.
         let may_be_refused = matches!(&first.delivery, Delivery::Release(release) if release.immutable);
@@ -229,21 +226,25 @@ impl Together<'_> {
             _ => (&[][..], &[][..]),
         };
         let built = output::while_building(outputs, names, client, progress, |follow| {
-            let cached = Some(&cached).filter(|_| !is_squashed);
-            build::build(&plan, &build::Options { cached, follow, ..options() })
-        })?;
-        let layered = Layered::new(store, &cached);
+            let cached = Some(&caches.images).filter(|_| !is_squashed);
+            build::build(&plan, &build::Options { cached, steps, follow, ..options() })
+        });
+        let layered = Layered::new(store, &caches);
+        // What was done for nothing need not be done again.
+        let built = built.inspect_err(|_| drop(caches.steps.write(&layered)))?;
         let delivering = Delivering { together: self, orders: &orders, bases, means, progress };
-        match delivering.deliver(&built, &layered) {
+        let delivered = match delivering.deliver(&built, &layered) {
             Err(error) if layered.has_failed() => {
                 let message = format!("a layer is made here after all: {}", error.message);
                 progress(Event::Warning { kind: WarningKind::CacheNotUsed, message: &message });
-                let built = build::build(&plan, &options())?;
-                delivering.deliver(&built, store)?;
-                Ok(self.built(orders, built))
+                caches.steps.distrust();
+                let built = build::build(&plan, &build::Options { steps, ..options() })?;
+                delivering.deliver(&built, store).map(|()| built)
             }
-            delivered => delivered.map(|()| self.built(orders, built)),
-        }
+            delivered => delivered.map(|()| built),
+        };
+        caches.steps.write(&layered)?;
+        delivered.map(|built| self.built(orders, built))
     }
 
     fn built(&self, orders: Vec<BuildOrder>, built: Vec<Built>) -> Vec<BuiltTarget> {

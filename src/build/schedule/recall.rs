@@ -1,0 +1,120 @@
+//! What other machines know of steps, and what they are told.
+
+use std::io;
+
+use super::Schedule;
+use crate::build::cache::{By, Key, Mark};
+use crate::build::graph::{Origin, State};
+use crate::build::ledger::{Outcome, PortableMark};
+use crate::build::step::{self, ContentMark, MarkGiven, StepChange};
+use crate::error::{Error, Result};
+use crate::layer::Layer;
+use crate::progress::{Event, KnownBy, StepOutcome};
+use crate::source::step_cache::entry::StepEntry;
+use crate::store::{Layered, Store};
+use crate::sync::locked;
+use crate::tree::Files;
+
+impl Schedule<'_, '_> {
+    /// What the step to `state` is known by on all machines; none if it is on none but this one, or nobody is asked or told.
+    pub(super) fn portable(&self, state: usize) -> Result<Option<PortableMark>> {
+        let (_, work, below, from) = self.step(state)?;
+        if self.inputs.options.steps.is_none() || !work.is_portable() {
+            return Ok(None);
+        }
+        let portable: Option<Vec<PortableMark>> = {
+            let slots = &locked(&self.ledger).slots;
+            std::iter::once(&below).chain(from).map(|taken| slots[*taken].portable.clone()).collect()
+        };
+        let Some((below, from)) = portable.as_deref().and_then(<[PortableMark]>::split_first) else { return Ok(None) };
+        let from: Vec<Mark> = from.iter().map(|from| Mark { key: from.key, ..Mark::default() }).collect();
+        let State { stage, .. } = &self.graph.states[state];
+        let key = Key::portable(work.kind(), below.key.as_ref(), self.inputs.options.compression);
+        let given = MarkGiven { from: &from, run: &stage.run, by: By::Content };
+        // What cannot be read, the step will tell of, if it takes it.
+        let Ok((key, _)) = work.mark(key, given, self.inputs) else { return Ok(None) };
+        let parts = key.parts().to_vec();
+        Ok(Some(PortableMark { key: Some(Key::of_parts(key)), parts }))
+    }
+
+    /// The layer that another machine says the step to `state` came to; none if nobody knows, or need be asked.
+    pub(super) fn recall(&self, state: usize) -> Option<Option<Box<Layer>>> {
+        let portable = {
+            let slot = &locked(&self.ledger).slots[state];
+            let is_anew = slot.mark.is_none_or(|mark| mark.is_anew);
+            let is_wanted = matches!(slot.outcome, Outcome::Unknown) && !is_anew;
+            slot.portable.clone().filter(|_| is_wanted)
+        }?;
+        let found = self.inputs.options.steps?.find(&portable.key?.digest())?;
+        let State { origin, layer: number, .. } = &self.graph.states[state];
+        let Origin::Step { step, .. } = origin else { return None };
+        if let (Some(number), Some(layer)) = (*number, &found.layer) {
+            let (title, descriptor, from) = (&*step.title, &layer.descriptor, found.from);
+            (self.inputs.options.progress)(Event::LayerTaken { layer: number, title, descriptor, from });
+        }
+        self.settle(state, StepOutcome::Known(KnownBy::Cache), found.layer.as_ref());
+        if step::work(&step.work).is_some_and(|work| work.takes().on_disk) {
+            self.tell_known(state);
+        }
+        self.keep(state, Some(portable), found.layer.as_ref(), Vec::new());
+        Some(found.layer.map(Box::new))
+    }
+
+    /// Returns the change of the step to `state`, as another machine says it was; none if that says nothing, or it turns out to be wrong, and
+    /// the step is to be done.
+    pub(super) fn recalled(&self, state: usize, below: &Files) -> Result<Option<StepChange>> {
+        let (key, layer) = {
+            let slot = &locked(&self.ledger).slots[state];
+            match (&slot.outcome, slot.portable.as_ref().and_then(|portable| portable.key)) {
+                (Outcome::Layer(layer), Some(key)) if slot.is_recalled => (key, layer.as_deref().cloned()),
+                _ => return Ok(None),
+            }
+        };
+        let brought = layer.as_ref().map_or(Ok(()), |layer| self.bring(layer));
+        match brought.and_then(|()| self.read_back(below.clone(), layer.as_ref())) {
+            Ok(change) => {
+                let step::Leaves::Files(files) = &change.leaves else { return Ok(Some(change)) };
+                let content = ContentMark { key, files: files.clone(), layer: Some(layer), is_shared: false };
+                Ok(Some(StepChange { content: Some(content), ..change }))
+            }
+            Err(error) if self.stop.is_ended() => Err(error),
+            Err(error) => {
+                if let Some(steps) = self.inputs.options.steps {
+                    steps.refuse(&key.digest(), &error);
+                }
+                let slot = &mut locked(&self.ledger).slots[state];
+                (slot.outcome, slot.is_recalled) = (Outcome::Unknown, false);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Keeps what the step to `state` came to for other machines, if they are told.
+    pub(super) fn keep(&self, state: usize, portable: Option<PortableMark>, layer: Option<&Layer>, printed: Vec<String>) {
+        let State { origin, is_in_image, .. } = &self.graph.states[state];
+        let (Some(steps), Some(PortableMark { key: Some(key), parts }), Origin::Step { step, .. }) =
+            (self.inputs.options.steps, portable, origin)
+        else {
+            return;
+        };
+        let (key, title, layer) = (key.digest(), step.title.clone(), layer.cloned());
+        steps.note(StepEntry { key, parts, title, layer, printed }, *is_in_image);
+    }
+
+    /// Has the blob of `layer`, which another machine has made, in the local store: all of it is verified on its way.
+    fn bring(&self, layer: &Layer) -> Result<()> {
+        let (store, Some(steps)) = (self.inputs.options.store, self.inputs.options.steps) else { return Ok(()) };
+        if store.claim(&layer.descriptor) {
+            return match store.diff_id(&layer.descriptor) {
+                Some(known) => layer.check_diff_id(known),
+                // It is found out when its members are read.
+                None => Ok(()),
+            };
+        }
+        let layered = Layered::new(store, steps);
+        let mut blob = layered.open(&layer.descriptor)?;
+        io::copy(&mut blob, &mut io::sink())
+            .map_err(|source| Error::from_read("pull", layer.descriptor.digest.to_string(), source))?;
+        store.note_diff_id(layer)
+    }
+}

@@ -1,0 +1,69 @@
+//! What a build takes from other machines, and keeps for them.
+
+use std::io::Read;
+
+use crate::cli::flags::cache::CacheFlags;
+use crate::error::Result;
+use crate::layer::Compression;
+use crate::oci::{Descriptor, Reference};
+use crate::progress::Progress;
+use crate::registry::OnDemand;
+use crate::source::cached::CachedImages;
+use crate::source::step_cache::StepCache;
+use crate::store::{Beside, Store};
+
+/// The caches that the flags name, and the [`Store`] of the layers in them.
+pub struct Caches<'a> {
+    pub images: CachedImages<'a>,
+    pub steps: StepCache<'a>,
+}
+
+impl<'a> Caches<'a> {
+    /// Returns the caches of all `flags`, each once. Nobody is asked yet.
+    pub fn of<'f>(
+        flags: impl Iterator<Item = &'f CacheFlags>,
+        compression: Compression,
+        client: &'a OnDemand,
+        progress: Progress<'a>,
+    ) -> Result<Self> {
+        let (mut images, mut sources, mut destinations) = (Vec::new(), Vec::new(), Vec::new());
+        for flags in flags {
+            add_new(&mut images, flags.images());
+            add_new(&mut sources, flags.sources());
+            add_new(&mut destinations, flags.destinations());
+        }
+        let images = CachedImages::new(&images, compression, client, progress);
+        let steps = StepCache::new(sources, destinations, compression, client, progress)?;
+        Ok(Caches { images, steps })
+    }
+
+    fn both(&self) -> Beside<'_> {
+        Beside { first: &self.steps, second: &self.images }
+    }
+}
+
+impl Store for Caches<'_> {
+    fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
+        match self.steps.has(descriptor)? {
+            true => self.steps.open(descriptor),
+            false => self.images.open(descriptor),
+        }
+    }
+
+    fn resolve(&self, name: Option<&str>) -> Result<Descriptor> {
+        self.both().resolve(name)
+    }
+
+    fn origin(&self, descriptor: &Descriptor) -> Option<&Reference> {
+        self.steps.origin(descriptor).or_else(|| self.images.origin(descriptor))
+    }
+}
+
+/// Adds those of `further` that are not among `all`.
+fn add_new<T: PartialEq>(all: &mut Vec<T>, further: Vec<T>) {
+    for one in further {
+        if !all.contains(&one) {
+            all.push(one);
+        }
+    }
+}

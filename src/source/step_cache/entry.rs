@@ -1,0 +1,225 @@
+//! What is kept of a step that was done: an artifact (image-spec, manifest.md, "Guidelines for Artifact Usage") whose only
+//! layer is that of the step, and whose annotations say the rest.
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::layer::Layer;
+use crate::oci::{Descriptor, Digest, ImageManifest, KeyPart, Keyed, Map, from_json, media_type, to_json};
+
+/// The type of the artifact.
+const ARTIFACT: &str = "application/vnd.dev.ocibake.step.v1";
+
+const KEY: &str = "dev.ocibake.step.key";
+const DIFF_ID: &str = "dev.ocibake.step.diff-id";
+const PARTS: &str = "dev.ocibake.step.key-parts";
+const TITLE: &str = "org.opencontainers.image.title";
+const PRINTED: &str = "dev.ocibake.step.printed";
+
+/// A larger manifest is not an entry.
+pub const ENTRY_LIMIT: u64 = 64 << 10;
+
+/// Of a longer title, and of more that was printed, an entry keeps the beginning and the end.
+const TITLE_LIMIT: usize = 1000;
+const PRINTED_LIMIT: usize = 4000;
+
+/// A step that was done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepEntry {
+    /// What it is known by on all machines.
+    pub key: Digest,
+    /// The parts of its key, in their order.
+    pub parts: Vec<KeyPart>,
+    /// The name of the step.
+    pub title: String,
+    /// None if it changed nothing.
+    pub layer: Option<Layer>,
+    /// The last lines that its command has written.
+    pub printed: Vec<String>,
+}
+
+/// The form of an entry's manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryForm {
+    /// As the image-spec has it.
+    Artifact,
+    /// For registries that take images alone.
+    Image,
+}
+
+/// A part of a key as it is written.
+#[derive(Serialize, Deserialize)]
+struct WrittenPart {
+    name: String,
+    digest: Digest,
+}
+
+impl StepEntry {
+    /// Returns its manifest in this form, and the configuration that it names.
+    pub fn manifest(&self, form: EntryForm) -> (Vec<u8>, Vec<u8>) {
+        let parts: Vec<WrittenPart> =
+            self.parts.iter().map(|KeyPart { name, digest }| WrittenPart { name: name.clone(), digest: *digest }).collect();
+        let mut annotations = Map::new();
+        let mut say = |name: &str, value: String| annotations.insert(name.to_owned(), value);
+        say(KEY, self.key.to_string());
+        say(TITLE, beginning(&self.title));
+        say(PARTS, String::from_utf8_lossy(&to_json(&parts)).into_owned());
+        if let Some(layer) = &self.layer {
+            say(DIFF_ID, layer.diff_id.to_string());
+        }
+        if !self.printed.is_empty() {
+            say(PRINTED, end(&self.printed));
+        }
+        let empty = || Descriptor::of(media_type::EMPTY, b"{}");
+        let diff_ids: Vec<Digest> = self.layer.iter().map(|layer| layer.diff_id).collect();
+        let (kind, config) = match form {
+            EntryForm::Artifact => (media_type::EMPTY, b"{}".to_vec()),
+            EntryForm::Image => {
+                let config = json!({
+                    "architecture": "unknown", "os": "unknown", "rootfs": {"type": "layers", "diff_ids": diff_ids},
+                });
+                (media_type::IMAGE_CONFIG, to_json(&config))
+            }
+        };
+        let mut other = Map::new();
+        if form == EntryForm::Artifact {
+            other.insert("artifactType".to_owned(), ARTIFACT.into());
+        }
+        let manifest = ImageManifest {
+            schema_version: 2,
+            media_type: Some(media_type::IMAGE_MANIFEST.to_owned()),
+            config: Descriptor::of(kind, &config),
+            layers: vec![self.layer.as_ref().map_or_else(empty, |layer| layer.descriptor.clone())],
+            annotations,
+            other,
+        };
+        (to_json(&manifest), config)
+    }
+
+    /// Reads the entry of `key` from its manifest. Fails if it is that of another key, or does not say what it is to say; whether
+    /// the layer is what it says shows when that is read.
+    pub fn read(manifest: &[u8], key: &Digest) -> Result<StepEntry> {
+        let wrong = |what: &str| Error::integrity(format!("the entry of the key {key} {what}"));
+        let manifest: ImageManifest = from_json(&format!("the entry of the key {key}"), manifest)?;
+        let said = |name: &str| manifest.annotations.get(name).map(String::as_str);
+        if said(KEY) != Some(&*key.to_string()) {
+            return Err(wrong("is that of another key"));
+        }
+        let [layer] = &manifest.layers[..] else { return Err(wrong("does not have one layer")) };
+        let diff_id = said(DIFF_ID).map(str::parse::<Digest>).transpose()?;
+        let layer = match diff_id {
+            None if layer.media_type == media_type::EMPTY => None,
+            Some(diff_id) if media_type::is_layer(&layer.media_type) && !layer.is_foreign() => {
+                Some(Layer { descriptor: layer.clone(), diff_id })
+            }
+            _ => return Err(wrong("does not say what its layer is")),
+        };
+        let parts = match said(PARTS) {
+            Some(parts) => from_json::<Vec<WrittenPart>>("the parts of a key", parts.as_bytes())?,
+            None => Vec::new(),
+        };
+        Ok(StepEntry {
+            key: *key,
+            parts: parts.into_iter().map(|WrittenPart { name, digest }| KeyPart { name, digest }).collect(),
+            title: said(TITLE).unwrap_or_default().to_owned(),
+            layer,
+            printed: said(PRINTED).map(|text| text.lines().map(str::to_owned).collect()).unwrap_or_default(),
+        })
+    }
+}
+
+impl Keyed for Vec<WrittenPart> {}
+
+/// Returns `error`, by which an entry cannot be read, as one of the entry alone.
+pub fn as_wrong(error: Error) -> Error {
+    Error { kind: ErrorKind::Integrity, ..error }
+}
+
+/// As much of `text` from its beginning as is kept.
+fn beginning(text: &str) -> String {
+    text.chars().take(TITLE_LIMIT).collect()
+}
+
+/// As many of `lines`, without those at the beginning, as are kept.
+fn end(lines: &[String]) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    let mut room = PRINTED_LIMIT;
+    for line in lines.iter().rev() {
+        let Some(left) = room.checked_sub(line.len() + 1) else { break };
+        room = left;
+        kept.push(line);
+    }
+    kept.reverse();
+    kept.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(layer: Option<Layer>) -> StepEntry {
+        let part = |name: &str| KeyPart { name: name.to_owned(), digest: Digest::of(name.as_bytes()) };
+        StepEntry {
+            key: Digest::of(b"key"),
+            parts: vec![part("below"), part("arguments")],
+            title: "RUN make".to_owned(),
+            layer,
+            printed: vec!["made".to_owned(), "it".to_owned()],
+        }
+    }
+
+    fn layer() -> Layer {
+        Layer { descriptor: Descriptor::of(media_type::LAYER_GZIP, b"blob"), diff_id: Digest::of(b"tar") }
+    }
+
+    #[test]
+    fn an_entry_is_read_as_it_was_written_in_either_form() {
+        for entry in [entry(Some(layer())), entry(None)] {
+            for form in [EntryForm::Artifact, EntryForm::Image] {
+                let (manifest, config) = entry.manifest(form);
+                assert_eq!(StepEntry::read(&manifest, &entry.key).unwrap(), entry);
+                let manifest: ImageManifest = from_json("it", &manifest).unwrap();
+                assert_eq!(manifest.config.digest, Digest::of(&config));
+                assert_eq!(manifest.other.contains_key("artifactType"), form == EntryForm::Artifact);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_entry_of_the_key_is_refused() {
+        let entry = entry(Some(layer()));
+        let (manifest, _) = entry.manifest(EntryForm::Artifact);
+        let text = String::from_utf8(manifest).unwrap();
+        let said = |from: &str, to: &str| StepEntry::read(text.replace(from, to).as_bytes(), &entry.key);
+        said("nothing", "nothing").unwrap();
+        for (from, to) in [
+            (KEY, "other"),
+            (DIFF_ID, "other"),
+            (&*entry.key.hex(), &*Digest::of(b"other").hex()),
+            (&*layer().diff_id.hex(), "no digest"),
+            (media_type::LAYER_GZIP, media_type::EMPTY),
+            (media_type::LAYER_GZIP, "application/octet-stream"),
+            ("\"layers\":[", "\"layers\":[],\"layer\":["),
+            ("{", ""),
+        ] {
+            said(from, to).unwrap_err();
+        }
+        StepEntry::read(text.as_bytes(), &Digest::of(b"another key")).unwrap_err();
+    }
+
+    #[test]
+    fn what_a_command_has_printed_is_kept_from_its_end_and_a_title_from_its_beginning() {
+        let long = StepEntry {
+            title: "é".repeat(5000),
+            printed: (0..2000).map(|number| format!("line {number}")).collect(),
+            ..entry(None)
+        };
+        let (manifest, _) = long.manifest(EntryForm::Artifact);
+        assert!((manifest.len() as u64) < ENTRY_LIMIT);
+        let read = StepEntry::read(&manifest, &long.key).unwrap();
+        assert_eq!(read.title, "é".repeat(TITLE_LIMIT));
+        assert_eq!(read.printed.last().unwrap(), "line 1999");
+        assert!(read.printed.len() > 300 && long.printed.ends_with(&read.printed));
+    }
+}

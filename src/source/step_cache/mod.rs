@@ -1,0 +1,302 @@
+//! Steps that other machines have done, wherever they keep them: one small document for each key, which is written once and never
+//! changed, so that nothing is lost where many write.
+//!
+//! An [entry](entry) says of a key which layer its step came to. It is taken at its word for that; that the layer is what the entry says of it, diff_id
+//! and all, is found out by whoever reads it.
+
+mod directory;
+pub mod entry;
+mod lookup;
+mod place;
+mod repository;
+
+use std::collections::{HashMap, HashSet};
+use std::io::{self, Read};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+use self::entry::StepEntry;
+use self::lookup::within;
+use self::place::OpenPlace;
+pub use self::place::StepPlace;
+use crate::error::{Error, ErrorKind, Result};
+use crate::layer::{Compression, Layer, LayerReader};
+use crate::oci::{Descriptor, Digest, Reference};
+use crate::progress::{Event, Progress, WarningKind};
+use crate::registry::OnDemand;
+use crate::store::Store;
+use crate::sync::locked;
+
+/// So many entries are written at a time.
+const WRITTEN_AT_ONCE: usize = 4;
+
+/// A place that entries are written to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepDestination {
+    /// Where it is.
+    pub place: StepPlace,
+    /// All steps are written, and not only those that an image has.
+    pub all_steps: bool,
+    /// What cannot be written is an error, and not a warning.
+    pub must_succeed: bool,
+}
+
+/// The places that steps are looked for in, those that they are written to, and the [`Store`] of the layers that were found.
+///
+/// A place that fails, or takes too long, is a warning and not asked again.
+pub struct StepCache<'a> {
+    sources: Vec<Source<'a>>,
+    destinations: Vec<(StepDestination, OpenPlace<'a>)>,
+    compression: Compression,
+    progress: Progress<'a>,
+    /// The layers that were found, by their digests.
+    layers: Mutex<HashMap<Digest, FoundLayer>>,
+    /// Nothing more is looked for.
+    is_distrusted: AtomicBool,
+    /// The keys whose entries are wrong.
+    wrong: Mutex<HashSet<Digest>>,
+    noted: Mutex<Vec<NotedStep>>,
+}
+
+/// A step that another machine has done.
+pub struct FoundStep<'c> {
+    /// None if it changed nothing.
+    pub layer: Option<Layer>,
+    /// The place that knows of it.
+    pub from: &'c str,
+}
+
+struct Source<'a> {
+    title: String,
+    place: StepPlace,
+    open: OpenPlace<'a>,
+    /// It is not asked any more.
+    is_off: AtomicBool,
+    /// The keys that are known to have an entry there.
+    has: Mutex<HashSet<Digest>>,
+}
+
+#[derive(Clone)]
+struct FoundLayer {
+    layer: Layer,
+    /// The number of its source.
+    source: usize,
+    key: Digest,
+}
+
+/// A step that was done here, or found.
+struct NotedStep {
+    entry: StepEntry,
+    /// An image has its layer.
+    is_in_image: bool,
+}
+
+impl<'a> StepCache<'a> {
+    /// Returns what looks for steps in the places `from`, in their order, and writes them `to` others. Nobody is asked yet. No layers are
+    /// taken that another `compression` has made.
+    pub fn new(
+        from: Vec<StepPlace>,
+        to: Vec<StepDestination>,
+        compression: Compression,
+        client: &'a OnDemand,
+        progress: Progress<'a>,
+    ) -> Result<Self> {
+        let source = |place: StepPlace| {
+            let (title, open) = (place.to_string(), place.open(client, progress)?);
+            Ok(Source { title, open, place, is_off: AtomicBool::new(false), has: Mutex::default() })
+        };
+        let destination = |to: StepDestination| {
+            let open = to.place.open(client, progress)?;
+            Ok((to, open))
+        };
+        Ok(StepCache {
+            sources: from.into_iter().map(source).collect::<Result<_>>()?,
+            destinations: to.into_iter().map(destination).collect::<Result<_>>()?,
+            compression,
+            progress,
+            layers: Mutex::default(),
+            is_distrusted: AtomicBool::new(false),
+            wrong: Mutex::default(),
+            noted: Mutex::default(),
+        })
+    }
+
+    /// Returns whether there is a place to look for steps in.
+    pub fn has_sources(&self) -> bool {
+        !self.sources.is_empty() && !self.is_distrusted.load(Ordering::Relaxed)
+    }
+
+    /// From now on nothing is looked for: what was found has turned out to be wrong.
+    pub fn distrust(&self) {
+        self.is_distrusted.store(true, Ordering::Relaxed);
+        locked(&self.noted).clear();
+    }
+
+    /// Returns what the first place that knows the step of this `key` says that it came to. Waits for no place longer than a deadline.
+    pub fn find(&self, key: &Digest) -> Option<FoundStep<'_>> {
+        for (number, source) in self.sources.iter().enumerate() {
+            if source.is_off.load(Ordering::Relaxed) {
+                continue;
+            }
+            let found = within(|stop| source.open.find(key, stop)).and_then(|entry| entry.transpose());
+            let entry = match found {
+                None => continue,
+                Some(Ok(entry)) => entry,
+                Some(Err(error)) => {
+                    self.blame(source, key, &error);
+                    continue;
+                }
+            };
+            locked(&source.has).insert(*key);
+            let layer = match entry.layer {
+                None => None,
+                Some(layer) if !self.is_own(&layer) => continue,
+                Some(layer) => {
+                    let found = FoundLayer { layer: layer.clone(), source: number, key: *key };
+                    locked(&self.layers).entry(layer.descriptor.digest).or_insert(found);
+                    Some(layer)
+                }
+            };
+            return Some(FoundStep { layer, from: &source.title });
+        }
+        None
+    }
+
+    /// Notes that what was found of `key` is wrong: it is written anew.
+    pub fn refuse(&self, key: &Digest, error: &Error) {
+        locked(&self.wrong).insert(*key);
+        let message = format!("a step is done after all: {}", error.message);
+        (self.progress)(Event::Warning { kind: WarningKind::CacheNotUsed, message: &message });
+    }
+
+    /// Notes a step, whoever has done it, to be written where it is missing.
+    pub fn note(&self, entry: StepEntry, is_in_image: bool) {
+        if !self.destinations.is_empty() {
+            locked(&self.noted).push(NotedStep { entry, is_in_image });
+        }
+    }
+
+    /// Writes all steps that were noted to where they are missing, with their layers, which are in `store`. What cannot be written
+    /// is a warning, unless the place must have it.
+    pub fn write(&self, store: &dyn Store) -> Result<()> {
+        let noted = std::mem::take(&mut *locked(&self.noted));
+        for (destination, open) in &self.destinations {
+            let known = self.sources.iter().find(|source| source.place == destination.place);
+            let known = known.map(|source| locked(&source.has).clone()).unwrap_or_default();
+            let wrong = locked(&self.wrong).clone();
+            let mut seen = HashSet::new();
+            let is_wanted = |step: &&NotedStep| {
+                (step.is_in_image || destination.all_steps)
+                    && step.entry.layer.as_ref().is_none_or(|layer| self.is_own(layer))
+                    && (!known.contains(&step.entry.key) || wrong.contains(&step.entry.key))
+            };
+            let missing: Vec<&NotedStep> =
+                noted.iter().filter(is_wanted).filter(|step| seen.insert(step.entry.key)).collect();
+            let written = each(&missing, |step| {
+                let is_new = wrong.contains(&step.entry.key);
+                if !is_new && open.has(&step.entry.key)? { Ok(()) } else { open.put(&step.entry, store) }
+            });
+            if let Err(error) = written {
+                if destination.must_succeed {
+                    return Err(error);
+                }
+                let message = format!("the steps are not all written to {}: {}", destination.place, error.message);
+                (self.progress)(Event::Warning { kind: WarningKind::CacheNotWritten, message: &message });
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns whether `layer` is, descriptor and all, what would be made here.
+    fn is_own(&self, layer: &Layer) -> bool {
+        let Descriptor { digest, size, .. } = layer.descriptor;
+        layer.descriptor == self.compression.descriptor(digest, size)
+    }
+
+    /// Tells of the failure of a place, or of an entry.
+    fn blame(&self, source: &Source<'_>, key: &Digest, error: &Error) {
+        let is_entry = error.kind == ErrorKind::Integrity;
+        if is_entry {
+            locked(&self.wrong).insert(*key);
+        } else if source.is_off.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let message = match is_entry {
+            true => format!("an entry of {} is not used: {}", source.title, error.message),
+            false => format!("no steps are taken from {}: {}", source.title, error.message),
+        };
+        (self.progress)(Event::Warning { kind: WarningKind::CacheNotUsed, message: &message });
+    }
+
+    fn found(&self, descriptor: &Descriptor) -> Option<(FoundLayer, &Source<'a>)> {
+        let found = locked(&self.layers).get(&descriptor.digest)?.clone();
+        let source = self.sources.get(found.source)?;
+        Some((found, source))
+    }
+}
+
+impl Store for StepCache<'_> {
+    fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
+        let Some((FoundLayer { layer, key, .. }, source)) = self.found(descriptor) else {
+            return Err(Error::not_found(format!("there is no blob {}", descriptor.digest)));
+        };
+        let blob = source.open.layer(&layer.descriptor).inspect_err(|_| {
+            locked(&self.wrong).insert(key);
+        })?;
+        Ok(Box::new(Doubting { layer: LayerReader::new(blob, &layer), wrong: &self.wrong, key }))
+    }
+
+    /// Fails: what has layers only has no names.
+    fn resolve(&self, _: Option<&str>) -> Result<Descriptor> {
+        Err(Error::not_found("layers have no names"))
+    }
+
+    fn has(&self, descriptor: &Descriptor) -> Result<bool> {
+        Ok(self.found(descriptor).is_some())
+    }
+
+    fn origin(&self, descriptor: &Descriptor) -> Option<&Reference> {
+        self.found(descriptor)?.1.open.origin()
+    }
+}
+
+/// Notes the key of a layer that cannot be read to its end as wrong.
+struct Doubting<'c, R> {
+    layer: R,
+    wrong: &'c Mutex<HashSet<Digest>>,
+    key: Digest,
+}
+
+impl<R: Read> Read for Doubting<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.layer.read(buffer).inspect_err(|error| {
+            if error.kind() != io::ErrorKind::Interrupted {
+                locked(self.wrong).insert(self.key);
+            }
+        })
+    }
+}
+
+/// Does `work` with each of `steps`, several at a time. The first failure ends it.
+fn each(steps: &[&NotedStep], work: impl Fn(&NotedStep) -> Result<()> + Sync) -> Result<()> {
+    let (next, failure) = (AtomicUsize::new(0), Mutex::new(None));
+    let run = || {
+        while locked(&failure).is_none()
+            && let Some(step) = steps.get(next.fetch_add(1, Ordering::Relaxed))
+        {
+            if let Err(error) = work(step) {
+                locked(&failure).get_or_insert(error);
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..WRITTEN_AT_ONCE.min(steps.len()) {
+            // Without a further thread it takes longer.
+            let _ = thread::Builder::new().spawn_scoped(scope, run);
+        }
+        run();
+    });
+    let failure = locked(&failure).take();
+    failure.map_or(Ok(()), Err)
+}

@@ -1,0 +1,94 @@
+//! The places that entries are kept in.
+
+use std::fmt;
+use std::io::Read;
+use std::path::PathBuf;
+
+use super::directory::StepDirectory;
+use super::entry::StepEntry;
+use super::repository::StepRepository;
+use crate::error::Result;
+use crate::net::Stop;
+use crate::oci::{Descriptor, Digest, Reference};
+use crate::progress::Progress;
+use crate::registry::OnDemand;
+use crate::store::Store;
+
+/// Where entries are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StepPlace {
+    /// A repository of a registry. A tag keeps its entries apart from those of other tags.
+    Registry(Reference),
+    /// A directory.
+    Directory(PathBuf),
+}
+
+/// A place that can be asked and written to.
+pub(super) enum OpenPlace<'a> {
+    Registry(StepRepository<'a>),
+    Directory(StepDirectory),
+}
+
+impl StepPlace {
+    pub(super) fn open<'a>(&self, client: &'a OnDemand, progress: Progress<'a>) -> Result<OpenPlace<'a>> {
+        Ok(match self {
+            StepPlace::Registry(reference) => {
+                OpenPlace::Registry(StepRepository::open(reference.clone(), client, progress)?)
+            }
+            StepPlace::Directory(path) => OpenPlace::Directory(StepDirectory::new(path.clone())),
+        })
+    }
+}
+
+impl fmt::Display for StepPlace {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StepPlace::Registry(reference) => match reference.tag() {
+                Some(tag) => write!(to, "{}:{tag}", reference.name()),
+                None => to.write_str(&reference.name()),
+            },
+            StepPlace::Directory(path) => write!(to, "{}", path.display()),
+        }
+    }
+}
+
+impl OpenPlace<'_> {
+    /// Returns the entry of `key`, whose layer is there and as large as the entry says; none if there is none.
+    pub fn find(&self, key: &Digest, stop: &Stop) -> Result<Option<StepEntry>> {
+        match self {
+            OpenPlace::Registry(repository) => repository.find(key, stop),
+            OpenPlace::Directory(directory) => directory.find(key),
+        }
+    }
+
+    pub fn has(&self, key: &Digest) -> Result<bool> {
+        match self {
+            OpenPlace::Registry(repository) => repository.has(key),
+            OpenPlace::Directory(directory) => directory.has(key),
+        }
+    }
+
+    /// Opens a layer, to be verified by who reads it.
+    pub fn layer(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
+        match self {
+            OpenPlace::Registry(repository) => repository.layer(descriptor),
+            OpenPlace::Directory(directory) => directory.layer(descriptor),
+        }
+    }
+
+    /// Writes an entry, behind its layer, which is in `store`.
+    pub fn put(&self, entry: &StepEntry, store: &dyn Store) -> Result<()> {
+        match self {
+            OpenPlace::Registry(repository) => repository.put(entry, store),
+            OpenPlace::Directory(directory) => directory.put(entry, store),
+        }
+    }
+
+    /// The repository that has its layers, if it is one.
+    pub fn origin(&self) -> Option<&Reference> {
+        match self {
+            OpenPlace::Registry(repository) => Some(repository.reference()),
+            OpenPlace::Directory(_) => None,
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Entries in a registry's repository: each under the tag `step-HEX`, or `TAG-step-HEX` to keep those of `TAG` apart.
+
+use std::io::Read;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::entry::{ENTRY_LIMIT, EntryForm, StepEntry, as_wrong};
+use crate::error::{Error, Result};
+use crate::net::Stop;
+use crate::oci::{Descriptor, Digest, Reference, media_type};
+use crate::progress::{Progress, silent};
+use crate::registry::{OnDemand, Repository};
+use crate::store::Store;
+
+pub struct StepRepository<'a> {
+    reference: Reference,
+    client: &'a OnDemand,
+    repository: Repository<'a>,
+    /// The registry takes images alone.
+    takes_images: AtomicBool,
+}
+
+impl<'a> StepRepository<'a> {
+    pub fn open(reference: Reference, client: &'a OnDemand, progress: Progress<'a>) -> Result<Self> {
+        let repository = client.client()?.repository(&reference, progress);
+        Ok(StepRepository { reference, client, repository, takes_images: AtomicBool::new(false) })
+    }
+
+    pub fn reference(&self) -> &Reference {
+        &self.reference
+    }
+
+    pub fn find(&self, key: &Digest, stop: &Stop) -> Result<Option<StepEntry>> {
+        let repository = self.quietly()?.until(stop);
+        let Some(manifest) = repository.manifest_of(&self.tag(key), ENTRY_LIMIT)? else { return Ok(None) };
+        let entry = StepEntry::read(&manifest, key).map_err(as_wrong)?;
+        if let Some(layer) = &entry.layer {
+            let Descriptor { digest, size, .. } = &layer.descriptor;
+            match repository.size_of_blob(*digest)? {
+                // Somebody has tidied up.
+                None => return Ok(None),
+                Some(actual) if actual == *size => {}
+                Some(actual) => {
+                    let message = format!("the layer {digest} has {actual} bytes, and {size} by its entry");
+                    return Err(Error::integrity(message));
+                }
+            }
+        }
+        Ok(Some(entry))
+    }
+
+    pub fn has(&self, key: &Digest) -> Result<bool> {
+        Ok(self.quietly()?.find(&self.tag(key))?.is_some())
+    }
+
+    pub fn layer(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
+        self.repository.open(descriptor)
+    }
+
+    pub fn put(&self, entry: &StepEntry, store: &dyn Store) -> Result<()> {
+        let put = |form| {
+            let (manifest, config) = entry.manifest(form);
+            let kind = match form {
+                EntryForm::Artifact => media_type::EMPTY,
+                EntryForm::Image => media_type::IMAGE_CONFIG,
+            };
+            let config = (Descriptor::of(kind, &config), config);
+            let layer = entry.layer.as_ref().map(|layer| layer.descriptor.clone());
+            let blobs: Vec<Descriptor> = layer.into_iter().chain([config.0.clone()]).collect();
+            let store = WithConfig { config: &config, store };
+            let document = (Descriptor::of(media_type::IMAGE_MANIFEST, &manifest), manifest);
+            self.repository.put_artifact(&self.tag(&entry.key), &document, &blobs, &store)
+        };
+        if self.takes_images.load(Ordering::Relaxed) {
+            return put(EntryForm::Image);
+        }
+        put(EntryForm::Artifact).or_else(|error| {
+            put(EntryForm::Image).map_err(|_| error)?;
+            self.takes_images.store(true, Ordering::Relaxed);
+            Ok(())
+        })
+    }
+
+    /// The same repository, for what is not told of.
+    fn quietly(&self) -> Result<Repository<'a>> {
+        Ok(self.client.client()?.repository(&self.reference, &silent))
+    }
+
+    fn tag(&self, key: &Digest) -> String {
+        match self.reference.tag() {
+            Some(tag) => format!("{tag}-step-{}", key.hex()),
+            None => format!("step-{}", key.hex()),
+        }
+    }
+}
+
+/// A store, and a configuration that was made for an entry.
+struct WithConfig<'a> {
+    config: &'a (Descriptor, Vec<u8>),
+    store: &'a dyn Store,
+}
+
+impl Store for WithConfig<'_> {
+    fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
+        match self.config {
+            (config, bytes) if config.digest == descriptor.digest => Ok(Box::new(bytes.as_slice())),
+            _ => self.store.open(descriptor),
+        }
+    }
+
+    fn resolve(&self, name: Option<&str>) -> Result<Descriptor> {
+        self.store.resolve(name)
+    }
+
+    fn origin(&self, descriptor: &Descriptor) -> Option<&Reference> {
+        self.store.origin(descriptor)
+    }
+}
