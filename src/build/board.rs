@@ -60,6 +60,12 @@ impl<T: Copy + Ord + Hash> Board<T> {
         }
     }
 
+    /// Puts back `task`, which is under way: it is to be begun again once all that it waits for is done.
+    pub fn postpone(&mut self, task: T, needs: impl Fn(T) -> Vec<T>) {
+        self.open.remove(&task);
+        self.ask(task, needs);
+    }
+
     pub fn is_asked(&self, task: T) -> bool {
         self.open.contains_key(&task) || self.done.contains(&task)
     }
@@ -104,6 +110,23 @@ mod tests {
         assert!(board.is_empty() && !board.is_asked(7));
         board.ask(7, needs);
         assert_eq!(begin(&mut board, |_| true), Some(7), "what it needs is done");
+    }
+
+    #[test]
+    fn a_task_that_is_put_back_waits_for_what_it_lacks_and_others_wait_for_it() {
+        let needs = |task| if task == 9 { vec![5] } else { Vec::new() };
+        let mut board = Board::default();
+        board.ask(9, needs);
+        assert_eq!(begin(&mut board, |_| true), Some(5));
+        board.postpone(5, |task| if task == 5 { vec![3] } else { Vec::new() });
+        assert_eq!(begin(&mut board, |_| true), Some(3));
+        assert_eq!(begin(&mut board, |_| true), None);
+        board.finish(3);
+        for expected in [5, 9] {
+            assert_eq!(begin(&mut board, |_| true), Some(expected));
+            board.finish(expected);
+        }
+        assert!(board.is_empty());
     }
 
     #[test]

@@ -214,7 +214,16 @@ impl<'a> States<'a> {
 
     fn add(&mut self, stage: &'a Stage, origin: Origin<'a>) -> usize {
         let index = self.all.len();
-        self.all.push(State { index, stage, origin, layer: None, is_in_image: false, is_foundation: false, takers: 0, may_be_recalled: false });
+        self.all.push(State {
+            index,
+            stage,
+            origin,
+            layer: None,
+            is_in_image: false,
+            is_foundation: false,
+            takers: 0,
+            may_be_recalled: false,
+        });
         index
     }
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::board::Board;
 use super::cache::{Key, Mark};
-use super::graph::{Origin, State, StateGraph};
+use super::graph::{Origin, StateGraph};
 use super::inputs::DiskRoot;
 use super::step::{self, Below, ContentMark, Leaves, StepChange};
 use crate::error::Error;
@@ -132,6 +132,8 @@ pub enum Found {
     Files(Files),
     /// With whether it was known.
     Layer(Option<Box<Layer>>, bool),
+    /// The files of the stages that it takes from have to be there before.
+    Postponed,
 }
 
 /// What a task stands on.
@@ -146,11 +148,11 @@ fn needs(graph: &StateGraph<'_>, Task { phase, state }: Task) -> Vec<Task> {
         Phase::Recall => vec![task(Phase::Mark, state)],
         Phase::Change => {
             let below = (takes != Some(Below::Unseen)).then_some(task(Phase::Files, *below));
-            let mut all: Vec<Task> = with_from(below, Phase::Files);
-            // To do it may take long.
-            let State { may_be_recalled, .. } = graph.states[state];
-            all.extend((may_be_recalled && graph.states[state].is_on_disk()).then_some(task(Phase::Recall, state)));
-            all
+            match graph.states[state].may_be_recalled {
+                false => with_from(below, Phase::Files),
+                // What other machines know of it may be all that is needed.
+                true => below.into_iter().chain([task(Phase::Recall, state)]).collect(),
+            }
         }
         // What was changed regardless of what is below leaves that with it.
         Phase::Files => {
@@ -201,6 +203,10 @@ impl Ledger {
     /// known; none as long as it has not come to anything.
     pub fn note(&mut self, graph: &StateGraph<'_>, task: Task, found: Found) -> Option<bool> {
         let Task { state, .. } = task;
+        if let Found::Postponed = found {
+            self.postpone(graph, task);
+            return None;
+        }
         self.board.finish(task);
         let slot = &mut self.slots[state];
         let mut is_known = None;
@@ -246,9 +252,27 @@ impl Ledger {
                 slot.outcome = Outcome::Layer(layer);
                 self.in_hand -= 1;
             }
+            Found::Postponed => {}
         }
         self.release(graph, state);
         is_known
+    }
+
+    /// Returns whether the files of all stages are there that the step to `state` takes from.
+    pub fn has_taken(&self, graph: &StateGraph<'_>, state: usize) -> bool {
+        let Origin::Step { from, .. } = &graph.states[state].origin else { return true };
+        from.iter().all(|from| self.board.is_done(Task { phase: Phase::Files, state: *from }))
+    }
+
+    fn postpone(&mut self, graph: &StateGraph<'_>, task: Task) {
+        let Origin::Step { from, .. } = &graph.states[task.state].origin else { return };
+        if self.slots[task.state].becomes_layer {
+            self.in_hand -= 1;
+        }
+        self.board.postpone(task, |asked| match asked == task {
+            true => from.iter().map(|from| Task { phase: Phase::Files, state: *from }).collect(),
+            false => needs(graph, asked),
+        });
     }
 
     fn ask_layer(&mut self, graph: &StateGraph<'_>, state: usize) {

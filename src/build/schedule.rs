@@ -209,7 +209,9 @@ impl<'p> Schedule<'_, 'p> {
             (Origin::Step { step, .. }, phase) => {
                 let found = match phase {
                     Phase::Mark | Phase::Recall => self.mark(state),
-                    Phase::Change => self.change(state).map(|change| Found::Change(Box::new(change))),
+                    Phase::Change => self
+                        .change(state)
+                        .map(|change| change.map_or(Found::Postponed, |it| Found::Change(Box::new(it)))),
                     Phase::Files => self.files(state).map(Found::Files),
                     Phase::Layer => {
                         return self.layer(state).map(|(layer, is_known)| Found::Layer(layer.map(Box::new), is_known));

@@ -1,4 +1,6 @@
-//! `ocibake cache`: the local store, listed and pruned.
+//! `ocibake cache`: the local store, listed and pruned; and the steps that a registry keeps.
+
+mod steps;
 
 use std::collections::BTreeMap;
 use std::time::UNIX_EPOCH;
@@ -18,7 +20,7 @@ use crate::plan::label::rfc3339;
 use crate::store::prune::Pruned;
 use crate::store::{Contents, Item, LocalStore};
 
-/// Show or prune the local store, where builds keep their blobs
+/// Show or prune the local store, where builds keep their blobs, and the steps that a registry keeps
 #[derive(Debug, Args)]
 pub struct CacheArguments {
     #[command(subcommand)]
@@ -29,17 +31,25 @@ pub struct CacheArguments {
 enum CacheCommand {
     Ls(ListArguments),
     Prune(PruneArguments),
+    Gc(steps::SweepArguments),
 }
 
 /// List what is in the local store, that used least recently first, each with the names of images that it is of
+///
+/// With a NAME: the steps that `--cache-to type=registry,ref=NAME` has put there.
 ///
 /// That is the order in which they are removed once the store is over its limit: OCIBAKE_STORE_LIMIT (such as 5GB, or
 /// none), else 20 GiB, or a tenth of the file system if that is less.
 #[derive(Debug, Args)]
 struct ListArguments {
+    /// The cache, as `ref` of --cache-to names it
+    name: Option<Reference>,
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Allow plain HTTP, and TLS certificates that cannot be verified
+    #[arg(long)]
+    insecure: bool,
 }
 
 /// Remove what was used least recently from the local store until it is under its limit
@@ -66,7 +76,11 @@ pub fn want(arguments: &CacheArguments, environment: &Environment) -> Want {
 /// Answers with what the local store holds, or with what was removed from it.
 pub fn run(arguments: &CacheArguments, environment: &Environment) -> Result<()> {
     match &arguments.command {
+        CacheCommand::Ls(ListArguments { name: Some(name), json, insecure }) => {
+            steps::list(name, *json, *insecure, environment)
+        }
         CacheCommand::Ls(arguments) => list(arguments, environment),
+        CacheCommand::Gc(arguments) => steps::sweep(arguments, environment),
         CacheCommand::Prune(arguments) => prune(arguments, environment),
     }
 }
@@ -163,6 +177,7 @@ fn counts(blobs: &[Item], records: &[Item], unpacked: &[Item], caches: &[Item]) 
     format!("{}, {}{directories}", count(blobs.len(), "blob"), count(records.len(), "record"))
 }
 
+/// Returns a number of things in words.
 fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }

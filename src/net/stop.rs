@@ -2,11 +2,13 @@
 
 use std::pin::pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use tokio::sync::Notify;
 
+use crate::error::{Error, ErrorKind, Result};
 use crate::sync::locked;
 
 /// Ends all calls that were given it or a clone of it, those that come later included. Unless it is used they go on.
@@ -41,6 +43,30 @@ impl Stop {
         !*ended.unwrap_or_else(PoisonError::into_inner).0
     }
 
+    /// Returns what `ask` returns, which is given a stop that ends after `limit`. What fails then has failed to answer in time.
+    pub fn within<T>(limit: Duration, ask: impl FnOnce(&Stop) -> Result<T>) -> Result<T> {
+        let (stop, answered) = (Stop::default(), Stop::default());
+        thread::scope(|scope| {
+            let watch = || {
+                if answered.sleep(limit) {
+                    stop.end();
+                }
+            };
+            // Without a further thread it has no limit but the connection's own.
+            let watching = thread::Builder::new().spawn_scoped(scope, watch);
+            let answer = ask(&stop);
+            answered.end();
+            drop(watching);
+            match answer {
+                Err(_) if stop.is_ended() => {
+                    let message = format!("there was no answer within {} seconds", limit.as_secs());
+                    Err(Error::new(ErrorKind::Registry, message))
+                }
+                answer => answer,
+            }
+        })
+    }
+
     /// Returns the outcome of `work`, or none once this is ended: `work` is then dropped.
     pub(super) async fn race<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut ended = pin!(self.0.notify.notified());
@@ -62,9 +88,19 @@ impl Stop {
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
-
     use super::*;
+
+    #[test]
+    fn what_takes_too_long_is_ended_and_what_answers_is_not_waited_for() {
+        let slow = Stop::within(Duration::from_millis(20), |stop| match stop.sleep(Duration::from_secs(600)) {
+            true => Ok(()),
+            false => Err(Error::input("stopped")),
+        });
+        assert_eq!(slow.unwrap_err().message, "there was no answer within 0 seconds");
+        assert_eq!(Stop::within(Duration::from_secs(600), |_| Ok(1)).unwrap(), 1);
+        let failed = Stop::within(Duration::from_secs(600), |_| Err::<(), _>(Error::input("wrong")));
+        assert_eq!(failed.unwrap_err().message, "wrong");
+    }
 
     #[test]
     fn what_waits_is_ended_from_another_thread_and_what_comes_later_at_once() {

@@ -64,6 +64,7 @@ pub(super) struct Access {
     pub place: Arc<Registry>,
     repository: Option<String>,
     pushes: bool,
+    deletes: bool,
     /// A further repository, to pull from.
     other: Option<String>,
     pub stop: Stop,
@@ -71,15 +72,27 @@ pub(super) struct Access {
 
 impl Access {
     pub fn entry(place: Arc<Registry>) -> Self {
-        Access { place, repository: None, pushes: false, other: None, stop: Stop::default() }
+        Access { place, repository: None, pushes: false, deletes: false, other: None, stop: Stop::default() }
     }
 
     pub fn pull(place: Arc<Registry>, repository: &str) -> Self {
-        Access { place, repository: Some(repository.to_owned()), pushes: false, other: None, stop: Stop::default() }
+        Access {
+            place,
+            repository: Some(repository.to_owned()),
+            pushes: false,
+            deletes: false,
+            other: None,
+            stop: Stop::default(),
+        }
     }
 
     pub fn push(&self) -> Self {
         Access { pushes: true, ..self.clone() }
+    }
+
+    /// The same, and to remove what is there.
+    pub fn delete(&self) -> Self {
+        Access { pushes: true, deletes: true, ..self.clone() }
     }
 
     /// The same, and to take blobs from the repository `other`.
@@ -126,7 +139,11 @@ impl Access {
 
     /// None where no repository is meant.
     pub fn scopes(&self) -> Vec<String> {
-        let actions = if self.pushes { "pull,push" } else { "pull" };
+        let actions = match (self.pushes, self.deletes) {
+            (_, true) => "pull,push,delete",
+            (true, false) => "pull,push",
+            (false, false) => "pull",
+        };
         let own = self.repository.iter().map(|repository| format!("repository:{repository}:{actions}"));
         own.chain(self.other.iter().map(|other| format!("repository:{other}:pull"))).collect()
     }

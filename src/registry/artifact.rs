@@ -38,6 +38,16 @@ impl Repository<'_> {
         })
     }
 
+    /// Removes a manifest, and with it all tags that stand for it (distribution-spec, "Deleting Manifests"). One that is not there is removed.
+    pub fn delete_manifest(&self, digest: Digest) -> Result<()> {
+        let access = self.access.delete();
+        self.attempt(|| {
+            let request = self.manifest_request(&access, Method::DELETE, &digest.to_string())?;
+            let request = Request { expected: &[StatusCode::NOT_FOUND], ..request };
+            self.client.connection.exchange(&access, &request).map(drop)
+        })
+    }
+
     /// Returns the size in bytes of the blob with this digest, as the registry says it; none if the repository has no such blob,
     /// or the registry does not say.
     pub fn size_of_blob(&self, digest: Digest) -> Result<Option<u64>> {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::client::Client;
 use super::repository::Repository;
 use crate::error::{Error, ErrorKind, Result};
-use crate::net::Backoff;
+use crate::net::{Backoff, Stop};
 use crate::oci::{Descriptor, Reference};
 use crate::progress::{Event, Progress, WarningKind};
 use crate::store::Store;
@@ -39,6 +39,11 @@ impl Client {
 }
 
 impl<'a> Mirrored<'a> {
+    /// The same, until `stop` is ended.
+    pub fn until(self, stop: &Stop) -> Self {
+        Mirrored { sources: self.sources.into_iter().map(|source| source.until(stop)).collect(), ..self }
+    }
+
     fn ask<'s, T>(&'s self, question: impl Fn(&'s Repository<'a>) -> Result<T>) -> Result<T> {
         let first = self.first.load(Ordering::Relaxed);
         let mut sources = self.sources.iter().enumerate().skip(first).peekable();

@@ -3,15 +3,20 @@
 use std::collections::{HashMap, HashSet};
 use std::io::Read;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use super::image::Location;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::image::{self, Reader};
 use crate::layer::{Compression, Layer, LayerReader};
+use crate::net::Stop;
 use crate::oci::{Descriptor, Digest, Reference};
-use crate::progress::{Event, Progress, WarningKind};
+use crate::progress::{Event, Progress, WarningKind, silent};
 use crate::registry::OnDemand;
 use crate::store::{Graph, Store};
+
+/// To do without a cache mostly takes less than to wait longer for it.
+pub const CACHE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Images whose layers a build may take over, and the [`Store`] of these layers. They are trusted to say of each layer
 /// which tar is in it and which encoder made it as long as its blob stays where it is; whoever reads the blob is told at
@@ -29,12 +34,14 @@ pub struct CachedImages<'a> {
 pub struct CacheName {
     /// The name as the user wrote it.
     pub title: String,
-    /// That there is no such image yet is nothing to warn of.
+    /// That it cannot be had is nothing to warn of.
     pub may_be_missing: bool,
 }
 
 struct CachedImage<'a> {
     named: CacheName,
+    location: Location,
+    client: &'a OnDemand,
     store: Box<dyn Store + 'a>,
     name: Option<String>,
 }
@@ -57,8 +64,12 @@ impl<'a> CachedImages<'a> {
             progress(Event::Warning { kind: WarningKind::CacheNotUsed, message });
         }
         for named in names.iter().filter(|_| !is_in_vain) {
-            match named.title.parse().and_then(|location: Location| location.store(client, progress)) {
-                Ok((store, name)) => images.push(CachedImage { named: named.clone(), store, name }),
+            let opened = named.title.parse().and_then(|location: Location| {
+                let (store, name) = location.store(client, progress)?;
+                Ok(CachedImage { named: named.clone(), location, client, store, name })
+            });
+            match opened {
+                Ok(image) => images.push(image),
                 Err(error) => warn(progress, &named.title, &error),
             }
         }
@@ -86,7 +97,7 @@ impl<'a> CachedImages<'a> {
                             layers.entry(layer.diff_id).or_insert(Taken { layer, image: number });
                         })
                     }
-                    Err(error) if image.named.may_be_missing && error.kind == ErrorKind::NotFound => {}
+                    Err(_) if image.named.may_be_missing => {}
                     Err(error) => warn(self.progress, &image.named.title, &error),
                 }
             }
@@ -122,9 +133,17 @@ impl Store for CachedImages<'_> {
 }
 
 impl CachedImage<'_> {
-    /// The layers that `compression` has made, of all platforms.
+    /// The layers that `compression` has made, of all platforms. One that may be missing is not waited for longer than a deadline.
     fn layers(&self, compression: Compression) -> Result<Vec<Layer>> {
-        let store = self.store.as_ref();
+        match &self.location {
+            Location::Registry(name) if self.named.may_be_missing => Stop::within(CACHE_DEADLINE, |stop| {
+                self.layers_in(&self.client.client()?.mirrored(name, &silent)?.until(stop), compression)
+            }),
+            _ => self.layers_in(self.store.as_ref(), compression),
+        }
+    }
+
+    fn layers_in(&self, store: &dyn Store, compression: Compression) -> Result<Vec<Layer>> {
         let graph = Graph::of(store, &store.resolve(self.name.as_deref())?)?;
         let is_alike = |layer: &Descriptor| *layer == compression.descriptor(layer.digest, layer.size);
         let mut reader = Reader::new(store);

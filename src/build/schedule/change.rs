@@ -17,9 +17,15 @@ use crate::tree::Files;
 
 impl Schedule<'_, '_> {
     /// Finds out the change of the step to `state`: a command is run only if nobody has run it on the same content, neither an
-    /// earlier build nor this one.
-    pub(super) fn change(&self, state: usize) -> Result<StepChange> {
+    /// earlier build nor this one. None if it takes from other stages whose files are not there yet.
+    pub(super) fn change(&self, state: usize) -> Result<Option<StepChange>> {
         let (step, work, below, from) = self.step(state)?;
+        if let Some(change) = self.recalled(state)? {
+            return Ok(Some(change));
+        }
+        if !locked(&self.ledger).has_taken(self.graph, state) {
+            return Ok(None);
+        }
         let near = || self.near(below);
         let given = {
             let mut ledger = locked(&self.ledger);
@@ -37,10 +43,7 @@ impl Schedule<'_, '_> {
             if self.graph.states[state].layer.is_none() {
                 self.settle(state, StepOutcome::Done(DoneBecause::NotKept), None);
             }
-            return work.change(given, self.inputs);
-        }
-        if let Some(change) = self.recalled(state, &given.below)? {
-            return Ok(change);
+            return work.change(given, self.inputs).map(Some);
         }
         let key = self.by_content(state, work, &given)?;
         let known = self.known_layer(state).or_else(|| {
@@ -55,9 +58,9 @@ impl Schedule<'_, '_> {
             Some(layer) => (self.read_back(given.below, layer.as_ref())?, false),
             None => self.run_once(state, key, given)?,
         };
-        let Leaves::Files(files) = &change.leaves else { return Ok(change) };
+        let Leaves::Files(files) = &change.leaves else { return Ok(Some(change)) };
         let content = ContentMark { key, files: files.clone(), layer: known, is_shared };
-        Ok(StepChange { content: Some(content), ..change })
+        Ok(Some(StepChange { content: Some(content), ..change }))
     }
 
     /// Runs the command of the step to `state`, which is known by `key` through its content; or waits for another step with the

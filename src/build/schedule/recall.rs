@@ -10,10 +10,9 @@ use crate::build::step::{self, ContentMark, MarkGiven, StepChange};
 use crate::error::{Error, Result};
 use crate::layer::Layer;
 use crate::progress::{Event, KnownBy, StepOutcome};
-use crate::source::step_cache::entry::StepEntry;
+use crate::source::step_cache::{self, entry::StepEntry};
 use crate::store::{Layered, Store};
 use crate::sync::locked;
-use crate::tree::Files;
 
 impl Schedule<'_, '_> {
     /// What the step to `state` is known by on all machines; none if it is on none but this one, or nobody is asked or told.
@@ -45,8 +44,9 @@ impl Schedule<'_, '_> {
             let is_wanted = matches!(slot.outcome, Outcome::Unknown) && !is_anew;
             slot.portable.clone().filter(|_| is_wanted)
         }?;
-        let found = self.inputs.options.steps?.find(&portable.key?.digest())?;
-        let State { origin, layer: number, .. } = &self.graph.states[state];
+        let steps = self.inputs.options.steps?;
+        let State { origin, layer: number, is_in_image, .. } = &self.graph.states[state];
+        let found = steps.find(&portable.key?.digest(), *is_in_image)?;
         let Origin::Step { step, .. } = origin else { return None };
         if let (Some(number), Some(layer)) = (*number, &found.layer) {
             let (title, descriptor, from) = (&*step.title, &layer.descriptor, found.from);
@@ -56,22 +56,28 @@ impl Schedule<'_, '_> {
         if step::work(&step.work).is_some_and(|work| work.takes().on_disk) {
             self.tell_known(state);
         }
-        self.keep(state, Some(portable), found.layer.as_ref(), Vec::new());
         Some(found.layer.map(Box::new))
     }
 
     /// Returns the change of the step to `state`, as another machine says it was; none if that says nothing, or it turns out to be wrong, and
-    /// the step is to be done.
-    pub(super) fn recalled(&self, state: usize, below: &Files) -> Result<Option<StepChange>> {
-        let (key, layer) = {
-            let slot = &locked(&self.ledger).slots[state];
+    /// the step is to be done. What takes from contexts alone is quickly done.
+    pub(super) fn recalled(&self, state: usize) -> Result<Option<StepChange>> {
+        let (_, work, below, from) = self.step(state)?;
+        if !work.takes().on_disk && from.is_empty() {
+            return Ok(None);
+        }
+        let (key, layer, below) = {
+            let slots = &locked(&self.ledger).slots;
+            let slot = &slots[state];
             match (&slot.outcome, slot.portable.as_ref().and_then(|portable| portable.key)) {
-                (Outcome::Layer(layer), Some(key)) if slot.is_recalled => (key, layer.as_deref().cloned()),
+                (Outcome::Layer(layer), Some(key)) if slot.is_recalled => {
+                    (key, layer.as_deref().cloned(), slots[below].files.clone().unwrap_or_default())
+                }
                 _ => return Ok(None),
             }
         };
         let brought = layer.as_ref().map_or(Ok(()), |layer| self.bring(layer));
-        match brought.and_then(|()| self.read_back(below.clone(), layer.as_ref())) {
+        match brought.and_then(|()| self.read_back(below, layer.as_ref())) {
             Ok(change) => {
                 let step::Leaves::Files(files) = &change.leaves else { return Ok(Some(change)) };
                 let content = ContentMark { key, files: files.clone(), layer: Some(layer), is_shared: false };
@@ -90,7 +96,13 @@ impl Schedule<'_, '_> {
     }
 
     /// Keeps what the step to `state` came to for other machines, if they are told.
-    pub(super) fn keep(&self, state: usize, portable: Option<PortableMark>, layer: Option<&Layer>, printed: Vec<String>) {
+    pub(super) fn keep(
+        &self,
+        state: usize,
+        portable: Option<PortableMark>,
+        layer: Option<&Layer>,
+        printed: Vec<String>,
+    ) {
         let State { origin, is_in_image, .. } = &self.graph.states[state];
         let (Some(steps), Some(PortableMark { key: Some(key), parts }), Origin::Step { step, .. }) =
             (self.inputs.options.steps, portable, origin)
@@ -98,7 +110,10 @@ impl Schedule<'_, '_> {
             return;
         };
         let (key, title, layer) = (key.digest(), step.title.clone(), layer.cloned());
-        steps.note(StepEntry { key, parts, title, layer, printed }, *is_in_image);
+        let written = Some(step_cache::now());
+        let stands_on_others = locked(&self.ledger).is_by_recall(self.graph, state);
+        let entry = StepEntry { key, parts, title, layer, printed, written, signature: None };
+        steps.keep(entry, *is_in_image, stands_on_others);
     }
 
     /// Has the blob of `layer`, which another machine has made, in the local store: all of it is verified on its way.

@@ -92,13 +92,7 @@ fn sums(copy: &Copy, given: MarkGiven<'_>, inputs: &Inputs<'_>) -> Result<Vec<Su
 
 /// Returns the sums of what `pattern` may stand for in a context: of all that begins as it does before its first
 /// wildcard.
-fn context_sums(
-    context: usize,
-    pattern: &str,
-    parents: bool,
-    by: By,
-    inputs: &Inputs<'_>,
-) -> Result<[Sum; 2]> {
+fn context_sums(context: usize, pattern: &str, parents: bool, by: By, inputs: &Inputs<'_>) -> Result<[Sum; 2]> {
     let context = inputs.contexts.get(context)?;
     let start = if parents { Pivot::of(pattern).start } else { pattern.to_owned() };
     let real = context.files.real(literal_start(&start).as_bytes()).unwrap_or_default();

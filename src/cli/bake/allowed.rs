@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::plan::bake::{Allowances, BakeTarget};
 use crate::plan::quantity;
 use crate::plan::{ContextPlace, Entitlement, is_http};
+use crate::source::step_cache::StepPlace;
 
 /// The variable that turns the look at paths off.
 const CHECKS_PATHS: &str = "BUILDX_BAKE_ENTITLEMENTS_FS";
@@ -60,6 +61,10 @@ impl Wishes {
             self.uses_agent |= paths().next().is_none();
             self.read.extend(paths().map(PathBuf::from));
         }
+        let cache = &request.output.cache;
+        self.read.extend(cache.sources().iter().filter_map(StepPlace::directory).map(Path::to_owned));
+        let written_caches = cache.destinations();
+        self.written.extend(written_caches.iter().filter_map(|to| to.place.directory()).map(Path::to_owned));
         let written = target.outputs.iter().flatten().map(|output| output.destination.as_str());
         self.written.extend(written.filter(|path| !matches!(*path, "" | "-")).map(PathBuf::from));
     }

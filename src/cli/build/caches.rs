@@ -9,7 +9,7 @@ use crate::oci::{Descriptor, Reference};
 use crate::progress::Progress;
 use crate::registry::OnDemand;
 use crate::source::cached::CachedImages;
-use crate::source::step_cache::StepCache;
+use crate::source::step_cache::{SigningKey, StepCache, StepKeys, VerifyingKey};
 use crate::store::{Beside, Store};
 
 /// The caches that the flags name, and the [`Store`] of the layers in them.
@@ -27,13 +27,20 @@ impl<'a> Caches<'a> {
         progress: Progress<'a>,
     ) -> Result<Self> {
         let (mut images, mut sources, mut destinations) = (Vec::new(), Vec::new(), Vec::new());
+        let mut keys = StepKeys::default();
         for flags in flags {
             add_new(&mut images, flags.images());
             add_new(&mut sources, flags.sources());
             add_new(&mut destinations, flags.destinations());
+            if let Some(path) = flags.signing_key().filter(|_| keys.signing.is_none()) {
+                keys.signing = Some(SigningKey::read(path)?);
+            }
+            for path in flags.verifying_keys() {
+                add_new(&mut keys.verifying, vec![VerifyingKey::read(path)?]);
+            }
         }
         let images = CachedImages::new(&images, compression, client, progress);
-        let steps = StepCache::new(sources, destinations, compression, client, progress)?;
+        let steps = StepCache::new(sources, destinations, keys, compression, client, progress)?;
         Ok(Caches { images, steps })
     }
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::given::GivenRecipe;
 use super::caches::Caches;
+use super::given::GivenRecipe;
 use super::key_agent::KeyAgents;
 use super::recipe::{LinkedTargets, Recipe};
 use super::times::times;

@@ -94,10 +94,16 @@ impl ServiceRequest {
         let is_pulled = build.pull || own.pull == Some(true);
         let pull = PullFlag { pull: is_pulled.then_some(Pull::Always) };
         let (mut output, mut warnings) = (OutputFlags::default(), Vec::new());
-        for text in &build.cache_from {
-            if let Err(error) = output.cache.take_from(text) {
-                warnings.push(format!("`cache_from` of the service {} is not used: {}", build.service, error.message));
+        let mut not_used = |key: &str, taken: Result<()>| {
+            if let Err(error) = taken {
+                warnings.push(format!("`{key}` of the service {} is not used: {}", build.service, error.message));
             }
+        };
+        for text in &build.cache_from {
+            not_used("cache_from", output.cache.take_from(text));
+        }
+        for text in &build.cache_to {
+            not_used("cache_to", output.cache.put_to(text));
         }
         warnings.extend(
             build.ignored.iter().map(|key| format!("`{key}` of the service {} changes nothing here", build.service)),

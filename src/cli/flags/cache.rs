@@ -1,7 +1,7 @@
 //! The flags about caches of other machines.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::Args;
@@ -29,6 +29,14 @@ pub struct CacheFlags {
     /// and with ignore-error=false an error. Whoever may write there decides what others build: docs/caches.md says more.
     #[arg(long, value_name = "CACHE", value_parser = value::<CacheDestination>)]
     cache_to: Vec<CacheDestination>,
+    /// Sign what --cache-to writes with the Ed25519 key in this PEM file
+    #[arg(long, value_name = "FILE")]
+    cache_sign: Option<PathBuf>,
+    /// Take only steps that are signed with the key whose public half is in this PEM file
+    ///
+    /// So may a repository be read that others write to, such as the builds of pull requests. Given more than once, any of the keys will do.
+    #[arg(long, value_name = "FILE")]
+    cache_verify: Vec<PathBuf>,
 }
 
 /// A cache that is read, as docker names it.
@@ -103,6 +111,16 @@ impl CacheFlags {
         self.cache_to.iter().filter_map(place).collect()
     }
 
+    /// Returns the file of the key that steps are signed with.
+    pub fn signing_key(&self) -> Option<&Path> {
+        self.cache_sign.as_deref()
+    }
+
+    /// Returns the files of the keys of which one has to have signed a step.
+    pub fn verifying_keys(&self) -> &[PathBuf] {
+        &self.cache_verify
+    }
+
     /// Returns what there is to say of caches that are asked for and are not there, each once: a cache is a help, and nothing
     /// that a build needs.
     pub fn missing(&self) -> BTreeSet<String> {
@@ -113,9 +131,9 @@ impl CacheFlags {
         });
         let to = self.cache_to.iter().filter_map(|cache| match cache {
             CacheDestination::Unavailable(kind) => Some(unavailable(kind)),
-            CacheDestination::Inline => {
-                Some("--cache-to type=inline changes nothing: --cache-from takes the layers of any pushed image".to_owned())
-            }
+            CacheDestination::Inline => Some(
+                "--cache-to type=inline changes nothing: --cache-from takes the layers of any pushed image".to_owned(),
+            ),
             CacheDestination::Steps(_) => None,
         });
         from.chain(to).collect()
@@ -174,7 +192,9 @@ impl FromStr for CacheDestination {
             None | Some("min") => false,
             Some("max") => true,
             Some(mode) => {
-                return Err(Error::usage(format!("there is no mode `{mode}` of a cache")).with_hint("known are min and max"));
+                return Err(
+                    Error::usage(format!("there is no mode `{mode}` of a cache")).with_hint("known are min and max")
+                );
             }
         };
         let must_succeed = match fields.of("ignore-error") {

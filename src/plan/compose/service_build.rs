@@ -56,7 +56,9 @@ pub struct ServiceBuild {
     pub no_cache_filter: Vec<String>,
     /// `cache_from`, as it is written.
     pub cache_from: Vec<String>,
-    /// The keys that were given and that nothing is done about: `cache_to`, `provenance`, `sbom`.
+    /// `cache_to`, as it is written.
+    pub cache_to: Vec<String>,
+    /// The keys that were given and that nothing is done about: `provenance`, `sbom`.
     pub ignored: Vec<&'static str>,
 }
 
@@ -91,7 +93,7 @@ impl ServiceBuild {
         labels.insert(PROJECT.to_owned(), project.name.clone());
         labels.insert(SERVICE.to_owned(), name.to_owned());
         labels.insert(VERSION.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
-        let ignored = ["cache_to", "provenance", "sbom"].into_iter().filter(|key| is_asked(build, key)).collect();
+        let ignored = ["provenance", "sbom"].into_iter().filter(|key| is_asked(build, key)).collect();
         Ok(Some(ServiceBuild {
             names: names(project, name, service, build)?,
             dockerfile: dockerfile(build, &context)?,
@@ -113,6 +115,7 @@ impl ServiceBuild {
             no_cache: is_set("no_cache"),
             no_cache_filter: texts("no_cache_filter"),
             cache_from: texts("cache_from"),
+            cache_to: texts("cache_to"),
             ignored,
             service: name.to_owned(),
         }))

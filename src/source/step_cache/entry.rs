@@ -1,12 +1,16 @@
 //! What is kept of a step that was done: an artifact (image-spec, manifest.md, "Guidelines for Artifact Usage") whose only
 //! layer is that of the step, and whose annotations say the rest.
 
+use std::time::UNIX_EPOCH;
+
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::layer::Layer;
+use crate::net::date;
 use crate::oci::{Descriptor, Digest, ImageManifest, KeyPart, Keyed, Map, from_json, media_type, to_json};
+use crate::plan::label::rfc3339;
 
 /// The type of the artifact.
 const ARTIFACT: &str = "application/vnd.dev.ocibake.step.v1";
@@ -16,6 +20,8 @@ const DIFF_ID: &str = "dev.ocibake.step.diff-id";
 const PARTS: &str = "dev.ocibake.step.key-parts";
 const TITLE: &str = "org.opencontainers.image.title";
 const PRINTED: &str = "dev.ocibake.step.printed";
+const SIGNATURE: &str = "dev.ocibake.step.signature";
+const WRITTEN: &str = "org.opencontainers.image.created";
 
 /// A larger manifest is not an entry.
 pub const ENTRY_LIMIT: u64 = 64 << 10;
@@ -37,6 +43,10 @@ pub struct StepEntry {
     pub layer: Option<Layer>,
     /// The last lines that its command has written.
     pub printed: Vec<String>,
+    /// When it was written, in seconds since 1970, as it says.
+    pub written: Option<i64>,
+    /// Who has written it, as [`VerifyingKey`](super::VerifyingKey) reads it; none if nobody says.
+    pub signature: Option<String>,
 }
 
 /// The form of an entry's manifest.
@@ -58,8 +68,11 @@ struct WrittenPart {
 impl StepEntry {
     /// Returns its manifest in this form, and the configuration that it names.
     pub fn manifest(&self, form: EntryForm) -> (Vec<u8>, Vec<u8>) {
-        let parts: Vec<WrittenPart> =
-            self.parts.iter().map(|KeyPart { name, digest }| WrittenPart { name: name.clone(), digest: *digest }).collect();
+        let parts: Vec<WrittenPart> = self
+            .parts
+            .iter()
+            .map(|KeyPart { name, digest }| WrittenPart { name: name.clone(), digest: *digest })
+            .collect();
         let mut annotations = Map::new();
         let mut say = |name: &str, value: String| annotations.insert(name.to_owned(), value);
         say(KEY, self.key.to_string());
@@ -70,6 +83,12 @@ impl StepEntry {
         }
         if !self.printed.is_empty() {
             say(PRINTED, end(&self.printed));
+        }
+        if let Some(written) = self.written.and_then(|seconds| rfc3339(seconds).ok()) {
+            say(WRITTEN, written);
+        }
+        if let Some(signature) = &self.signature {
+            say(SIGNATURE, signature.clone());
         }
         let empty = || Descriptor::of(media_type::EMPTY, b"{}");
         let diff_ids: Vec<Digest> = self.layer.iter().map(|layer| layer.diff_id).collect();
@@ -125,6 +144,8 @@ impl StepEntry {
             title: said(TITLE).unwrap_or_default().to_owned(),
             layer,
             printed: said(PRINTED).map(|text| text.lines().map(str::to_owned).collect()).unwrap_or_default(),
+            written: said(WRITTEN).and_then(seconds_of),
+            signature: said(SIGNATURE).map(str::to_owned),
         })
     }
 }
@@ -134,6 +155,12 @@ impl Keyed for Vec<WrittenPart> {}
 /// Returns `error`, by which an entry cannot be read, as one of the entry alone.
 pub fn as_wrong(error: Error) -> Error {
     Error { kind: ErrorKind::Integrity, ..error }
+}
+
+/// Returns the time that `text` says (RFC 3339), in seconds since 1970; none if it says none, or one before.
+pub fn seconds_of(text: &str) -> Option<i64> {
+    let since = date::rfc3339(text)?.duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_secs()).ok()
 }
 
 /// As much of `text` from its beginning as is kept.
@@ -166,6 +193,8 @@ mod tests {
             title: "RUN make".to_owned(),
             layer,
             printed: vec!["made".to_owned(), "it".to_owned()],
+            written: Some(1_700_000_000),
+            signature: Some("signed".to_owned()),
         }
     }
 

@@ -6,25 +6,30 @@
 
 mod directory;
 pub mod entry;
-mod lookup;
 mod place;
 mod repository;
+mod signature;
+mod sweep;
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use self::entry::StepEntry;
-use self::lookup::within;
 use self::place::OpenPlace;
 pub use self::place::StepPlace;
+pub use self::signature::{SigningKey, VerifyingKey};
+pub use self::sweep::{ListedEntry, RegistrySteps, Unused};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layer::{Compression, Layer, LayerReader};
+use crate::net::Stop;
 use crate::oci::{Descriptor, Digest, Reference};
 use crate::progress::{Event, Progress, WarningKind};
 use crate::registry::OnDemand;
+use crate::source::cached::CACHE_DEADLINE;
 use crate::store::Store;
 use crate::sync::locked;
 
@@ -42,12 +47,22 @@ pub struct StepDestination {
     pub must_succeed: bool,
 }
 
+/// The keys by which entries are told from those of others.
+#[derive(Default)]
+pub struct StepKeys {
+    /// Signs what is written.
+    pub signing: Option<SigningKey>,
+    /// Only what one of them has signed is taken; whatever there is, if there are none.
+    pub verifying: Vec<VerifyingKey>,
+}
+
 /// The places that steps are looked for in, those that they are written to, and the [`Store`] of the layers that were found.
 ///
 /// A place that fails, or takes too long, is a warning and not asked again.
 pub struct StepCache<'a> {
     sources: Vec<Source<'a>>,
     destinations: Vec<(StepDestination, OpenPlace<'a>)>,
+    keys: StepKeys,
     compression: Compression,
     progress: Progress<'a>,
     /// The layers that were found, by their digests.
@@ -98,6 +113,7 @@ impl<'a> StepCache<'a> {
     pub fn new(
         from: Vec<StepPlace>,
         to: Vec<StepDestination>,
+        keys: StepKeys,
         compression: Compression,
         client: &'a OnDemand,
         progress: Progress<'a>,
@@ -113,6 +129,7 @@ impl<'a> StepCache<'a> {
         Ok(StepCache {
             sources: from.into_iter().map(source).collect::<Result<_>>()?,
             destinations: to.into_iter().map(destination).collect::<Result<_>>()?,
+            keys,
             compression,
             progress,
             layers: Mutex::default(),
@@ -134,21 +151,27 @@ impl<'a> StepCache<'a> {
     }
 
     /// Returns what the first place that knows the step of this `key` says that it came to. Waits for no place longer than a deadline.
-    pub fn find(&self, key: &Digest) -> Option<FoundStep<'_>> {
+    /// It is written to other places, too; `is_in_image` says whether an image has it.
+    pub fn find(&self, key: &Digest, is_in_image: bool) -> Option<FoundStep<'_>> {
         for (number, source) in self.sources.iter().enumerate() {
             if source.is_off.load(Ordering::Relaxed) {
                 continue;
             }
-            let found = within(|stop| source.open.find(key, stop)).and_then(|entry| entry.transpose());
-            let entry = match found {
-                None => continue,
-                Some(Ok(entry)) => entry,
-                Some(Err(error)) => {
+            let entry = match Stop::within(CACHE_DEADLINE, |stop| source.open.find(key, stop)) {
+                Ok(None) => continue,
+                Ok(Some(entry)) => entry,
+                Err(error) => {
                     self.blame(source, key, &error);
                     continue;
                 }
             };
             locked(&source.has).insert(*key);
+            if !self.is_trusted(&entry) {
+                // Another one could keep those who are trusted from writing theirs.
+                locked(&self.wrong).insert(*key);
+                continue;
+            }
+            self.note(entry.clone(), is_in_image);
             let layer = match entry.layer {
                 None => None,
                 Some(layer) if !self.is_own(&layer) => continue,
@@ -166,15 +189,30 @@ impl<'a> StepCache<'a> {
     /// Notes that what was found of `key` is wrong: it is written anew.
     pub fn refuse(&self, key: &Digest, error: &Error) {
         locked(&self.wrong).insert(*key);
+        locked(&self.noted).retain(|step| step.entry.key != *key);
         let message = format!("a step is done after all: {}", error.message);
         (self.progress)(Event::Warning { kind: WarningKind::CacheNotUsed, message: &message });
     }
 
-    /// Notes a step, whoever has done it, to be written where it is missing.
-    pub fn note(&self, entry: StepEntry, is_in_image: bool) {
+    /// Takes a step that was done here, to be written where it is missing. It is signed if nothing that it stands on comes from others, or
+    /// all of that is signed.
+    pub fn keep(&self, mut entry: StepEntry, is_in_image: bool, stands_on_others: bool) {
+        if self.destinations.is_empty() {
+            return;
+        }
+        let signing = self.keys.signing.as_ref().filter(|_| !stands_on_others || !self.keys.verifying.is_empty());
+        entry.signature = signing.map(|key| key.sign(&entry));
+        self.note(entry, is_in_image);
+    }
+
+    fn note(&self, entry: StepEntry, is_in_image: bool) {
         if !self.destinations.is_empty() {
             locked(&self.noted).push(NotedStep { entry, is_in_image });
         }
+    }
+
+    fn is_trusted(&self, entry: &StepEntry) -> bool {
+        self.keys.verifying.is_empty() || self.keys.verifying.iter().any(|key| key.verifies(entry))
     }
 
     /// Writes all steps that were noted to where they are missing, with their layers, which are in `store`. What cannot be written
@@ -189,14 +227,17 @@ impl<'a> StepCache<'a> {
             let is_wanted = |step: &&NotedStep| {
                 (step.is_in_image || destination.all_steps)
                     && step.entry.layer.as_ref().is_none_or(|layer| self.is_own(layer))
-                    && (!known.contains(&step.entry.key) || wrong.contains(&step.entry.key))
             };
-            let missing: Vec<&NotedStep> =
+            let used: Vec<&NotedStep> =
                 noted.iter().filter(is_wanted).filter(|step| seen.insert(step.entry.key)).collect();
+            let is_missing = |step: &&&NotedStep| !known.contains(&step.entry.key) || wrong.contains(&step.entry.key);
+            let missing: Vec<&NotedStep> = used.iter().filter(is_missing).copied().collect();
             let written = each(&missing, |step| {
                 let is_new = wrong.contains(&step.entry.key);
                 if !is_new && open.has(&step.entry.key)? { Ok(()) } else { open.put(&step.entry, store) }
             });
+            let keys: Vec<Digest> = used.iter().map(|step| step.entry.key).collect();
+            let written = written.and_then(|()| if keys.is_empty() { Ok(()) } else { open.note_uses(&keys, now()) });
             if let Err(error) = written {
                 if destination.must_succeed {
                     return Err(error);
@@ -259,6 +300,12 @@ impl Store for StepCache<'_> {
     fn origin(&self, descriptor: &Descriptor) -> Option<&Reference> {
         self.found(descriptor)?.1.open.origin()
     }
+}
+
+/// The time in seconds since 1970.
+pub fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// Notes the key of a layer that cannot be read to its end as wrong.

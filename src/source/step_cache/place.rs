@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::directory::StepDirectory;
 use super::entry::StepEntry;
@@ -30,6 +30,14 @@ pub(super) enum OpenPlace<'a> {
 }
 
 impl StepPlace {
+    /// Returns the directory, if it is one.
+    pub fn directory(&self) -> Option<&Path> {
+        match self {
+            StepPlace::Directory(path) => Some(path),
+            StepPlace::Registry(_) => None,
+        }
+    }
+
     pub(super) fn open<'a>(&self, client: &'a OnDemand, progress: Progress<'a>) -> Result<OpenPlace<'a>> {
         Ok(match self {
             StepPlace::Registry(reference) => {
@@ -81,6 +89,14 @@ impl OpenPlace<'_> {
         match self {
             OpenPlace::Registry(repository) => repository.put(entry, store),
             OpenPlace::Directory(directory) => directory.put(entry, store),
+        }
+    }
+
+    /// Notes that a build has used the steps of these keys at `now`, in seconds since 1970, where that is asked for later.
+    pub fn note_uses(&self, keys: &[Digest], now: i64) -> Result<()> {
+        match self {
+            OpenPlace::Registry(repository) => repository.note_uses(keys, now),
+            OpenPlace::Directory(_) => Ok(()),
         }
     }
 

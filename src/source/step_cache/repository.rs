@@ -4,6 +4,7 @@ use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::entry::{ENTRY_LIMIT, EntryForm, StepEntry, as_wrong};
+use super::sweep::RegistrySteps;
 use crate::error::{Error, Result};
 use crate::net::Stop;
 use crate::oci::{Descriptor, Digest, Reference, media_type};
@@ -78,6 +79,10 @@ impl<'a> StepRepository<'a> {
             self.takes_images.store(true, Ordering::Relaxed);
             Ok(())
         })
+    }
+
+    pub fn note_uses(&self, keys: &[Digest], now: i64) -> Result<()> {
+        RegistrySteps::new(self.reference.clone(), self.client)?.note_uses(keys, now)
     }
 
     /// The same repository, for what is not told of.

@@ -33,6 +33,9 @@ mod rebuild;
 mod shell;
 mod single_id;
 mod start;
+mod step_cache;
+mod step_cache_kept;
+mod step_cache_wrong;
 mod stores;
 mod users;
 

@@ -126,6 +126,22 @@ impl DockerRegistry {
         Self::start("", rest, |_| {})
     }
 
+    /// One that lets manifests be deleted.
+    pub fn that_deletes() -> Self {
+        Self::start_on("{filesystem: {rootdirectory: DIRECTORY/data}, delete: {enabled: true}}", "", "", |_| {})
+    }
+
+    /// Calls the tags of a repository that begin with `prefix` what `renamed` says, without a request for each.
+    pub fn rename_tags(&self, repository: &str, prefix: &str, renamed: impl Fn(&str) -> String) {
+        let tags = format!("data/docker/registry/v2/repositories/{repository}/_manifests/tags");
+        let tags = self.directory.path().join(tags);
+        for tag in fs::read_dir(&tags).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()) {
+            if tag.starts_with(prefix) {
+                fs::rename(tags.join(&tag), tags.join(renamed(&tag))).unwrap();
+            }
+        }
+    }
+
     /// `host:port`.
     pub fn address(&self) -> String {
         self.port.to_string()

@@ -1,0 +1,105 @@
+//! `ocibake cache ls NAME` and `ocibake cache gc NAME`: the steps that a registry keeps.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::count;
+use crate::cli::bytes::HumanBytes;
+use crate::cli::environment::Environment;
+use crate::cli::flags::value::value;
+use crate::cli::print::{answer_json, answer_lines};
+use crate::error::{Result, escape};
+use crate::oci::{Digest, Reference};
+use crate::plan::label::rfc3339;
+use crate::plan::quantity::Age;
+use crate::source::step_cache::{ListedEntry, RegistrySteps, now};
+
+/// Remove the steps from a registry that no build has used or written for a while
+///
+/// Uses are noted by the builds that may write there (--cache-to). Nothing else is removed, and nothing by any other command. Their layers go
+/// when the registry next collects its garbage.
+#[derive(Debug, Args)]
+pub struct SweepArguments {
+    /// The cache, as `ref` of --cache-to names it
+    name: Reference,
+    /// Remove what was not used or written for so long, such as 14d or 36h
+    #[arg(long, value_name = "DURATION", value_parser = value::<Age>, default_value = "14d")]
+    older_than: Age,
+    /// Show what would be removed, and remove nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Allow plain HTTP, and TLS certificates that cannot be verified
+    #[arg(long)]
+    insecure: bool,
+}
+
+/// Answers with the steps that are kept under `name`.
+pub fn list(name: &Reference, json: bool, insecure: bool, environment: &Environment) -> Result<()> {
+    let client = environment.client(insecure, 0);
+    let entries = RegistrySteps::new(name.clone(), &client)?.entries()?;
+    if json {
+        return answer_json(&json!({"name": shown(name), "steps": entries.iter().map(document).collect::<Vec<_>>()}));
+    }
+    let sum = format!("{} in {}: {}", HumanBytes(size(&entries)), shown(name), count(entries.len(), "step"));
+    answer_lines(entries.iter().map(line).chain([sum]))
+}
+
+/// Removes what nothing has used, and answers with it.
+pub fn sweep(arguments: &SweepArguments, environment: &Environment) -> Result<()> {
+    let SweepArguments { name, older_than: Age(age), dry_run, json, insecure } = arguments;
+    let client = environment.client(*insecure, 0);
+    let steps = RegistrySteps::new(name.clone(), &client)?;
+    let unused = steps.unused(since(*age))?;
+    if !dry_run {
+        steps.remove(&unused)?;
+    }
+    let entries = &unused.entries;
+    if *json {
+        return answer_json(&json!({
+            "name": shown(name), "isRemoved": !dry_run, "kept": unused.kept,
+            "steps": entries.iter().map(document).collect::<Vec<_>>(),
+        }));
+    }
+    let done = if *dry_run { "would remove" } else { "removed" };
+    let (steps, size) = (count(entries.len(), "step"), HumanBytes(size(entries)));
+    let sum = format!("{done} {steps} with layers of {size} from {}; {} stay", shown(name), unused.kept);
+    answer_lines(entries.iter().map(line).chain([sum]))
+}
+
+/// The time so long ago, in seconds since 1970.
+fn since(age: Duration) -> i64 {
+    now().saturating_sub(i64::try_from(age.as_secs()).unwrap_or(i64::MAX))
+}
+
+/// The size of all layers in bytes, each counted once.
+fn size(entries: &[ListedEntry]) -> u64 {
+    let layers = entries.iter().filter_map(|listed| listed.entry.layer.as_ref());
+    let sizes: HashMap<Digest, u64> = layers.map(|layer| (layer.descriptor.digest, layer.descriptor.size)).collect();
+    sizes.values().fold(0, |sum, size| sum.saturating_add(*size))
+}
+
+fn line(ListedEntry { entry, .. }: &ListedEntry) -> String {
+    let written = entry.written.and_then(|seconds| rfc3339(seconds).ok()).unwrap_or_default();
+    let size = entry.layer.as_ref().map_or("nothing".to_owned(), |layer| HumanBytes(layer.descriptor.size).to_string());
+    format!("{}  {size:>11}  {written:20}  {}", &entry.key.hex()[..12], escape::line(&entry.title))
+}
+
+fn document(ListedEntry { entry, tag, manifest }: &ListedEntry) -> Value {
+    json!({
+        "key": entry.key, "tag": tag, "manifest": manifest, "title": entry.title,
+        "layer": entry.layer.as_ref().map(|layer| &layer.descriptor),
+        "diffId": entry.layer.as_ref().map(|layer| layer.diff_id),
+        "written": entry.written.and_then(|seconds| rfc3339(seconds).ok()),
+        "isSigned": entry.signature.is_some(), "printed": entry.printed,
+    })
+}
+
+fn shown(name: &Reference) -> String {
+    name.tag().map_or_else(|| name.name(), |tag| format!("{}:{tag}", name.name()))
+}

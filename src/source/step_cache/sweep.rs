@@ -1,0 +1,225 @@
+//! Which entries of a repository builds still use, and the removal of all others.
+//!
+//! A build that may write notes the keys that it has used in a document of its own, under the tag `uses-DATE-HEX`: so nobody waits for
+//! anybody, and nothing is lost where many write.
+
+use std::collections::HashSet;
+use std::io::Read;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use serde::{Deserialize, Serialize};
+
+use super::entry::{ENTRY_LIMIT, StepEntry, seconds_of};
+use crate::error::{Error, Result};
+use crate::oci::{Descriptor, Digest, ImageManifest, Keyed, Map, Reference, from_json, media_type, to_json};
+use crate::plan::label::rfc3339;
+use crate::progress::silent;
+use crate::registry::{OnDemand, Repository};
+use crate::store::Store;
+use crate::sync::locked;
+
+/// The type of a document that says which keys a build has used, and that of the list itself.
+const USES: &str = "application/vnd.dev.ocibake.step-uses.v1";
+const USES_LIST: &str = "application/vnd.dev.ocibake.step-uses.v1+json";
+
+/// A larger list of keys is not one of a build.
+const USES_LIMIT: u64 = 16 << 20;
+
+/// So many documents are read at a time.
+const READ_AT_ONCE: usize = 8;
+
+const DAY: i64 = 24 * 60 * 60;
+
+/// The steps that a registry keeps.
+pub struct RegistrySteps<'a> {
+    reference: Reference,
+    repository: Repository<'a>,
+}
+
+/// An entry of a repository.
+#[derive(Debug, Clone)]
+pub struct ListedEntry {
+    /// What it says.
+    pub entry: StepEntry,
+    /// Its tag.
+    pub tag: String,
+    /// The digest of its manifest.
+    pub manifest: Digest,
+}
+
+/// What nothing has used for a while.
+#[derive(Debug, Default)]
+pub struct Unused {
+    /// The entries, in the order of their tags.
+    pub entries: Vec<ListedEntry>,
+    /// The documents of uses, by their digests.
+    pub uses: Vec<Digest>,
+    /// The number of entries that stay.
+    pub kept: usize,
+}
+
+/// The keys that a build has used, without `sha256:`.
+#[derive(Serialize, Deserialize)]
+struct UsedKeys(Vec<String>);
+
+impl Keyed for UsedKeys {}
+
+impl<'a> RegistrySteps<'a> {
+    /// Returns the steps that are kept under `reference`. Nothing is asked yet.
+    pub fn new(reference: Reference, client: &'a OnDemand) -> Result<Self> {
+        let repository = client.client()?.repository(&reference, &silent);
+        Ok(RegistrySteps { reference, repository })
+    }
+
+    /// Returns all entries, in the order of their tags. What is under such a tag and is not an entry is left out.
+    pub fn entries(&self) -> Result<Vec<ListedEntry>> {
+        let prefix = self.tag("step-");
+        let tags: Vec<String> = self.repository.tags()?.into_iter().filter(|tag| tag.starts_with(&prefix)).collect();
+        let entry = |tag: &String| -> Result<Option<ListedEntry>> {
+            let Ok(key) = format!("sha256:{}", &tag[prefix.len()..]).parse::<Digest>() else { return Ok(None) };
+            let Some(manifest) = self.repository.manifest_of(tag, ENTRY_LIMIT)? else { return Ok(None) };
+            let entry = StepEntry::read(&manifest, &key).ok();
+            Ok(entry.map(|entry| ListedEntry { entry, tag: tag.clone(), manifest: Digest::of(&manifest) }))
+        };
+        Ok(each(&tags, entry)?.into_iter().flatten().collect())
+    }
+
+    /// Returns what no build has used, or written, since `since`, in seconds since 1970.
+    pub fn unused(&self, since: i64) -> Result<Unused> {
+        let prefix = self.tag("uses-");
+        let tags: Vec<String> = self.repository.tags()?.into_iter().filter(|tag| tag.starts_with(&prefix)).collect();
+        let read = |tag: &String| -> Result<Option<(Digest, bool, Vec<String>)>> {
+            let Some(bytes) = self.repository.manifest_of(tag, ENTRY_LIMIT)? else { return Ok(None) };
+            let day = tag[prefix.len()..].get(..8).and_then(day);
+            // The day counts up to its end.
+            let is_recent = day.is_some_and(|day| day + DAY > since);
+            let keys = if is_recent { self.used(&bytes)? } else { Vec::new() };
+            Ok(Some((Digest::of(&bytes), is_recent, keys)))
+        };
+        let (mut unused, mut used) = (Unused::default(), HashSet::new());
+        for (digest, is_recent, keys) in each(&tags, read)?.into_iter().flatten() {
+            used.extend(keys);
+            if !is_recent {
+                unused.uses.push(digest);
+            }
+        }
+        for listed in self.entries()? {
+            let is_new = listed.entry.written.is_some_and(|written| written >= since);
+            match is_new || used.contains(&listed.entry.key.hex()) {
+                true => unused.kept += 1,
+                false => unused.entries.push(listed),
+            }
+        }
+        Ok(unused)
+    }
+
+    /// Removes what is `unused`. The first failure ends it.
+    pub fn remove(&self, unused: &Unused) -> Result<()> {
+        let entries = unused.entries.iter().map(|listed| listed.manifest);
+        let all: Vec<Digest> = entries.chain(unused.uses.iter().copied()).collect();
+        each(&all, |digest| {
+            self.repository.delete_manifest(*digest).map_err(|error| {
+                error.with_hint("the registry has to allow that manifests are deleted, and so have you")
+            })
+        })
+        .map(drop)
+    }
+
+    /// Notes that a build has used `keys` on the day of `now`, in seconds since 1970.
+    pub fn note_uses(&self, keys: &[Digest], now: i64) -> Result<()> {
+        let mut keys: Vec<String> = keys.iter().map(Digest::hex).collect();
+        keys.sort();
+        keys.dedup();
+        let list = to_json(&UsedKeys(keys));
+        let empty = (Descriptor::of(media_type::EMPTY, b"{}"), b"{}".to_vec());
+        let list = (Descriptor::of(USES_LIST, &list), list);
+        let manifest = to_json(&ImageManifest {
+            schema_version: 2,
+            media_type: Some(media_type::IMAGE_MANIFEST.to_owned()),
+            config: empty.0.clone(),
+            layers: vec![list.0.clone()],
+            annotations: Map::new(),
+            other: Map::from([("artifactType".to_owned(), USES.into())]),
+        });
+        let date: String = rfc3339(now)?.chars().take(10).filter(char::is_ascii_digit).collect();
+        let tag = self.tag(&format!("uses-{date}-{}", &list.0.digest.hex()[..16]));
+        if self.repository.find(&tag)?.is_some() {
+            return Ok(());
+        }
+        let document = (Descriptor::of(media_type::IMAGE_MANIFEST, &manifest), manifest);
+        let blobs = [empty.0.clone(), list.0.clone()];
+        self.repository.put_artifact(&tag, &document, &blobs, &Two([empty, list]))
+    }
+
+    /// The keys that a document of uses lists.
+    fn used(&self, manifest: &[u8]) -> Result<Vec<String>> {
+        let manifest: ImageManifest = from_json("a list of the steps that a build has used", manifest)?;
+        let [list] = &manifest.layers[..] else { return Ok(Vec::new()) };
+        if list.media_type != USES_LIST || list.size > USES_LIMIT {
+            return Ok(Vec::new());
+        }
+        let mut bytes = Vec::new();
+        self.repository
+            .open(list)?
+            .read_to_end(&mut bytes)
+            .map_err(|source| Error::from_read("read", list.digest.to_string(), source))?;
+        Ok(from_json::<UsedKeys>("a list of the steps that a build has used", &bytes)?.0)
+    }
+
+    /// A tag of a document, behind the one that keeps entries apart.
+    fn tag(&self, rest: &str) -> String {
+        self.reference.tag().map_or_else(|| rest.to_owned(), |tag| format!("{tag}-{rest}"))
+    }
+}
+
+/// The beginning of a day, `YYYYMMDD`, in seconds since 1970.
+fn day(text: &str) -> Option<i64> {
+    let (year, rest) = text.split_at_checked(4)?;
+    let (month, day) = rest.split_at_checked(2)?;
+    seconds_of(&format!("{year}-{month}-{day}T00:00:00Z"))
+}
+
+/// What `work` returns for each of `items`, in their order; several are worked at at a time. The first failure ends it.
+fn each<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
+    let (next, results, failure) = (AtomicUsize::new(0), Mutex::new(Vec::new()), Mutex::new(None));
+    let run = || {
+        while locked(&failure).is_none() {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(number) else { return };
+            match work(item) {
+                Ok(result) => locked(&results).push((number, result)),
+                Err(error) => drop(locked(&failure).get_or_insert(error)),
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..READ_AT_ONCE.min(items.len()) {
+            // Without a further thread it takes longer.
+            let _ = thread::Builder::new().spawn_scoped(scope, run);
+        }
+        run();
+    });
+    if let Some(error) = locked(&failure).take() {
+        return Err(error);
+    }
+    let mut results = std::mem::take(&mut *locked(&results));
+    results.sort_by_key(|(number, _)| *number);
+    Ok(results.into_iter().map(|(_, result)| result).collect())
+}
+
+/// Two small documents as a store.
+struct Two([(Descriptor, Vec<u8>); 2]);
+
+impl Store for Two {
+    fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
+        let found = self.0.iter().find(|(known, _)| known.digest == descriptor.digest);
+        let (_, bytes) = found.ok_or_else(|| Error::not_found(format!("there is no blob {}", descriptor.digest)))?;
+        Ok(Box::new(bytes.as_slice()))
+    }
+
+    fn resolve(&self, _: Option<&str>) -> Result<Descriptor> {
+        Err(Error::not_found("documents have no names here"))
+    }
+}
