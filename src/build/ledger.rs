@@ -12,7 +12,8 @@ use super::inputs::DiskRoot;
 use super::step::{self, Below, ContentMark, Leaves, StepChange};
 use crate::error::Error;
 use crate::layer::Layer;
-use crate::oci::KeyPart;
+use crate::oci::{Digest, KeyBuilder, KeyPart};
+use crate::source::step_cache::FoundStep;
 use crate::tree::{Entry, Files};
 
 /// What a thread does.
@@ -22,7 +23,7 @@ pub enum Duty {
     Steps,
     Layers,
     /// Others are asked what steps came to.
-    Recalls,
+    Asks,
 }
 
 /// Something that is to be done for a state of the graph, which is known by its number.
@@ -36,6 +37,7 @@ pub struct Task {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
     Mark,
+    Ask,
     Recall,
     Files,
     Change,
@@ -64,6 +66,8 @@ pub struct Slot {
     pub mark: Option<Mark>,
     /// None if it is not known on other machines, or nobody is to be asked.
     pub portable: Option<PortableMark>,
+    /// What another machine says of it.
+    pub found: Option<Box<FoundStep>>,
     /// The outcome is what another machine says.
     pub is_recalled: bool,
     pub outcome: Outcome,
@@ -117,17 +121,16 @@ pub struct LayerSource {
     pub has_xattrs: bool,
     pub mark: Mark,
     pub content: Option<Arc<ContentMark>>,
-    pub portable: Option<PortableMark>,
-    /// The last lines that its command has written.
-    pub printed: Vec<String>,
 }
 
 /// What a task has found out.
 pub enum Found {
     /// With the outcome, where it is known by that.
     Mark(Mark, Option<PortableMark>, Outcome),
-    /// The layer that another machine says it came to, none if that changed nothing; none if nobody knows.
-    Recall(Option<Option<Box<Layer>>>),
+    /// What another machine says of it; none if nobody knows.
+    Ask(Option<Box<FoundStep>>),
+    /// Whether that is what it comes to.
+    Recall(bool),
     Change(Box<StepChange>),
     Files(Files),
     /// With whether it was known.
@@ -145,7 +148,12 @@ fn needs(graph: &StateGraph<'_>, Task { phase, state }: Task) -> Vec<Task> {
         |first: Option<Task>, phase| first.into_iter().chain(from.iter().map(|from| task(phase, *from))).collect();
     match phase {
         Phase::Mark => with_from(Some(task(Phase::Mark, *below)), Phase::Mark),
-        Phase::Recall => vec![task(Phase::Mark, state)],
+        Phase::Ask => vec![task(Phase::Mark, state)],
+        // What was done on something else is not taken.
+        Phase::Recall => {
+            let below = graph.states[*below].may_be_recalled.then_some(task(Phase::Recall, *below));
+            [Some(task(Phase::Ask, state)), below].into_iter().flatten().collect()
+        }
         Phase::Change => {
             let below = (takes != Some(Below::Unseen)).then_some(task(Phase::Files, *below));
             match graph.states[state].may_be_recalled {
@@ -186,11 +194,11 @@ impl Ledger {
         let Ledger { board, slots, in_hand, .. } = self;
         let may_begin = |task: &Task| match task.phase {
             Phase::Layer => duty == Duty::Layers,
-            Phase::Recall => duty == Duty::Recalls,
+            Phase::Ask => duty == Duty::Asks,
             _ if duty != Duty::Steps => false,
             // What waits to be written is in memory, and so the changes do not run far ahead of the writing.
             Phase::Change => *in_hand < jobs.max(2) || !slots[task.state].becomes_layer,
-            Phase::Mark | Phase::Files => true,
+            Phase::Mark | Phase::Recall | Phase::Files => true,
         };
         let (task, ready) = board.begin(may_begin)?;
         if task.phase == Phase::Change && slots[task.state].becomes_layer {
@@ -221,11 +229,9 @@ impl Ledger {
                     self.ask_layer(graph, state);
                 }
             }
-            Found::Recall(found) => {
-                if let (Some(layer), Outcome::Unknown) = (found, &slot.outcome) {
-                    (slot.outcome, slot.is_recalled) = (Outcome::Layer(layer), true);
-                    is_known = Some(true);
-                }
+            Found::Ask(found) => slot.found = found,
+            Found::Recall(is_taken) => {
+                is_known = is_taken.then_some(true);
                 if graph.states[state].is_in_image && matches!(slot.outcome, Outcome::Unknown) {
                     self.ask_layer(graph, state);
                 }
@@ -280,6 +286,74 @@ impl Ledger {
         self.board.ask(Task { phase: Phase::Layer, state }, |task| needs(graph, task));
     }
 
+    /// Returns what stands for the file system of `state` as it came about: for what its image and its layers are. None if that is not
+    /// known yet.
+    pub fn chain(&self, graph: &StateGraph<'_>, state: usize) -> Option<Digest> {
+        let mut way = vec![state];
+        while let Origin::Step { below, .. } = graph.states[way[way.len() - 1]].origin {
+            way.push(below);
+        }
+        let mut chain = None;
+        for state in way.into_iter().rev() {
+            let slot = &self.slots[state];
+            let key = KeyBuilder::new("chain 1").part("below", &chain);
+            let key = match (&graph.states[state].origin, graph.states[state].layer) {
+                (Origin::Step { .. }, Some(_)) => {
+                    let layer = match &slot.outcome {
+                        Outcome::Layer(layer) => layer,
+                        Outcome::SameAs(other) => match &self.slots[*other].outcome {
+                            Outcome::Layer(layer) => layer,
+                            Outcome::Unknown | Outcome::SameAs(_) => return None,
+                        },
+                        Outcome::Unknown => return None,
+                    };
+                    key.part("layer", &layer.as_ref().map(|layer| layer.diff_id))
+                }
+                // Its key says all that it is.
+                _ => key.part("key", &slot.portable.as_ref()?.key.as_ref().map(Key::digest)),
+            };
+            chain = Some(key.finish());
+        }
+        chain
+    }
+
+    /// Takes what another machine says of the step to `state`, if that has done it on what it stands on here, and nothing else is known of it. Returns
+    /// whether it is taken.
+    pub fn take_found(&mut self, graph: &StateGraph<'_>, state: usize) -> bool {
+        let Origin::Step { below, .. } = graph.states[state].origin else { return false };
+        let chain = self.chain(graph, below);
+        let slot = &mut self.slots[state];
+        let Some(found) = slot.found.as_ref().filter(|_| matches!(slot.outcome, Outcome::Unknown)) else {
+            return false;
+        };
+        if chain != Some(found.entry.on) {
+            return false;
+        }
+        slot.outcome = Outcome::Layer(found.entry.layer.clone().map(Box::new));
+        slot.is_recalled = true;
+        true
+    }
+
+    /// Does not take what another machine says of the step to `state` after all, nor what any says of those that stand on it and have
+    /// not been looked at.
+    pub fn refuse_found(&mut self, graph: &StateGraph<'_>, state: usize) {
+        let mut refused = vec![false; graph.states.len()];
+        refused[state] = true;
+        for above in state..graph.states.len() {
+            if let Origin::Step { below, .. } = graph.states[above].origin {
+                refused[above] |= refused[below];
+            }
+            let is_looked_at = above != state && self.board.is_done(Task { phase: Phase::Change, state: above });
+            if !refused[above] || !self.slots[above].is_recalled || is_looked_at {
+                continue;
+            }
+            (self.slots[above].outcome, self.slots[above].is_recalled) = (Outcome::Unknown, false);
+            if above != state && graph.states[above].is_in_image {
+                self.ask_layer(graph, above);
+            }
+        }
+    }
+
     /// Returns whether what another machine says decides about the state.
     pub fn is_by_recall(&self, graph: &StateGraph<'_>, state: usize) -> bool {
         let mut seen = vec![false; state + 1];
@@ -305,6 +379,7 @@ impl Ledger {
             let is_asked = self.board.is_asked(Task { phase: Phase::Change, state });
             let (is_marked, is_changed, has_files) = (done(Phase::Mark), done(Phase::Change), done(Phase::Files));
             let is_written = done(Phase::Layer);
+            // As long as it is not known whether it has to be done.
             let recall = Task { phase: Phase::Recall, state };
             let is_recalling = self.board.is_asked(recall) && !self.board.is_done(recall);
             let slot = &mut self.slots[state];
@@ -354,8 +429,6 @@ impl Ledger {
             has_xattrs: slot.has_xattrs,
             mark: slot.mark.unwrap_or_default(),
             content: slot.content.clone(),
-            portable: slot.portable.clone(),
-            printed: std::mem::take(&mut slot.printed),
         }
     }
 }

@@ -62,8 +62,8 @@ pub fn run<'p>(
         // This thread does steps, too.
         let steps = jobs.min(graph.states.len()).saturating_sub(1);
         let asked = graph.states.iter().filter(|state| state.may_be_recalled).count();
-        let recalls = (Duty::Recalls, MOST_RECALLS.min(asked));
-        let duties = [(Duty::Steps, steps), (Duty::Layers, jobs.min(made)), recalls];
+        let asks = (Duty::Asks, MOST_ASKS.min(asked));
+        let duties = [(Duty::Steps, steps), (Duty::Layers, jobs.min(made)), asks];
         let duties = duties.into_iter().flat_map(|(duty, threads)| iter::repeat_n(duty, threads));
         for (number, duty) in duties.enumerate() {
             let started = thread::Builder::new().spawn_scoped(scope, move || schedule.work(number + 1, duty, scope));
@@ -73,12 +73,13 @@ pub fn run<'p>(
         }
         schedule.work(0, Duty::Steps, scope);
     });
+    schedule.keep();
     // Steps that nothing has asked for need not be done.
     schedule.outcome().inspect(|_| tell(made))
 }
 
 /// So many questions to other machines are on their way at a time.
-const MOST_RECALLS: usize = 8;
+const MOST_ASKS: usize = 8;
 
 struct Schedule<'s, 'p> {
     graph: &'p StateGraph<'p>,
@@ -104,7 +105,7 @@ impl<'p> Schedule<'_, 'p> {
         while let Some((task, since)) = self.next(duty) {
             let told = ToldPart::begin(self.inputs.options.progress, task, since, worker);
             let ready = match duty {
-                Duty::Steps | Duty::Recalls => Ok(&()),
+                Duty::Steps | Duty::Asks => Ok(&()),
                 Duty::Layers => self.serving.get_or_find(|| self.layers.serve(scope)),
             };
             match ready.and_then(|()| self.find(task)) {
@@ -205,10 +206,11 @@ impl<'p> Schedule<'_, 'p> {
                 let portable = PortableMark { key: mark.key, parts: Vec::new() };
                 Ok(Found::Mark(mark, Some(portable), Outcome::Unknown))
             }
-            (Origin::Step { .. }, Phase::Recall) => Ok(Found::Recall(self.recall(state))),
+            (Origin::Step { .. }, Phase::Ask) => Ok(Found::Ask(self.ask(state).map(Box::new))),
+            (Origin::Step { step, .. }, Phase::Recall) => Ok(Found::Recall(self.recall(state, step))),
             (Origin::Step { step, .. }, phase) => {
                 let found = match phase {
-                    Phase::Mark | Phase::Recall => self.mark(state),
+                    Phase::Mark | Phase::Ask | Phase::Recall => self.mark(state),
                     Phase::Change => self
                         .change(state)
                         .map(|change| change.map_or(Found::Postponed, |it| Found::Change(Box::new(it)))),
@@ -308,7 +310,6 @@ impl<'p> Schedule<'_, 'p> {
         if let Some(layer) = &outcome {
             self.settle(state, StepOutcome::Known(KnownBy::Mark), layer.as_ref());
             work.takes().on_disk.then(|| self.tell_known(state));
-            self.keep(state, portable.clone(), layer.as_ref(), Vec::new());
         }
         let outcome = outcome.map_or(Outcome::Unknown, |layer| Outcome::Layer(layer.map(Box::new)));
         Ok(Found::Mark(mark, portable, outcome))
@@ -343,7 +344,7 @@ impl<'p> Schedule<'_, 'p> {
         let (step, work, ..) = self.step(state)?;
         let number = number.ok_or_else(|| Error::input(format!("the step `{}` has no layer", step.title)))?;
         let source = locked(&self.ledger).layer_source(state);
-        let LayerSource { entries, removed, has_xattrs, mark, content, portable, printed } = source;
+        let LayerSource { entries, removed, has_xattrs, mark, content } = source;
         let options = self.inputs.options;
         let is_windows = stage.platform.is_windows();
         let mut is_misnamed = false;
@@ -390,7 +391,6 @@ impl<'p> Schedule<'_, 'p> {
         for key in by_mark.into_iter().chain(by_content).filter(|_| is_certain) {
             key.remember_outcome(options.store, layer.as_ref(), made_of)?;
         }
-        self.keep(state, portable, layer.as_ref(), printed);
         Ok((layer, is_known))
     }
 

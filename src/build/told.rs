@@ -56,6 +56,7 @@ impl<'a> ToldPart<'a> {
     pub fn begin(progress: Progress<'a>, task: Task, ready: Instant, worker: usize) -> Self {
         let part = match task.phase {
             Phase::Mark => StepPart::Mark,
+            Phase::Ask => StepPart::Ask,
             Phase::Recall => StepPart::Recall,
             Phase::Files => StepPart::Files,
             Phase::Change => StepPart::Change,

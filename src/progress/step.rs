@@ -43,6 +43,8 @@ pub enum StepPart {
     /// It is found out what the step is known by, and whether an earlier build has done it.
     Mark,
     /// Other machines are asked whether they have done it.
+    Ask,
+    /// What they say is held against what the step stands on here.
     Recall,
     /// The file system that it leaves is put together, or that of its image read.
     Files,
@@ -57,6 +59,7 @@ impl StepPart {
     pub fn name(self) -> &'static str {
         match self {
             StepPart::Mark => "mark",
+            StepPart::Ask => "ask",
             StepPart::Recall => "recall",
             StepPart::Files => "files",
             StepPart::Change => "change",

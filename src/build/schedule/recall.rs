@@ -9,9 +9,10 @@ use crate::build::ledger::{Outcome, PortableMark};
 use crate::build::step::{self, ContentMark, MarkGiven, StepChange};
 use crate::error::{Error, Result};
 use crate::layer::Layer;
+use crate::plan::Step;
 use crate::progress::{Event, KnownBy, StepOutcome};
-use crate::source::step_cache::{self, entry::StepEntry};
-use crate::store::{Layered, Store};
+use crate::source::step_cache::{self, FoundStep, entry::StepEntry};
+use crate::store::Store;
 use crate::sync::locked;
 
 impl Schedule<'_, '_> {
@@ -36,27 +37,38 @@ impl Schedule<'_, '_> {
         Ok(Some(PortableMark { key: Some(Key::of_parts(key)), parts }))
     }
 
-    /// The layer that another machine says the step to `state` came to; none if nobody knows, or need be asked.
-    pub(super) fn recall(&self, state: usize) -> Option<Option<Box<Layer>>> {
-        let portable = {
+    /// What another machine says of the step to `state`; none if nobody knows, or need be asked.
+    pub(super) fn ask(&self, state: usize) -> Option<FoundStep> {
+        let key = {
             let slot = &locked(&self.ledger).slots[state];
             let is_anew = slot.mark.is_none_or(|mark| mark.is_anew);
             let is_wanted = matches!(slot.outcome, Outcome::Unknown) && !is_anew;
-            slot.portable.clone().filter(|_| is_wanted)
-        }?;
-        let steps = self.inputs.options.steps?;
-        let State { origin, layer: number, is_in_image, .. } = &self.graph.states[state];
-        let found = steps.find(&portable.key?.digest(), *is_in_image)?;
-        let Origin::Step { step, .. } = origin else { return None };
-        if let (Some(number), Some(layer)) = (*number, &found.layer) {
-            let (title, descriptor, from) = (&*step.title, &layer.descriptor, found.from);
+            slot.portable.as_ref().filter(|_| is_wanted)?.key?.digest()
+        };
+        self.inputs.options.steps?.find(&key)
+    }
+
+    /// Takes what another machine says of the `step` to `state`, if that has done it on the same. Returns whether it is taken.
+    pub(super) fn recall(&self, state: usize, step: &Step) -> bool {
+        let is_taken = locked(&self.ledger).take_found(self.graph, state);
+        let Some((steps, found)) = self.inputs.options.steps.zip(locked(&self.ledger).slots[state].found.clone())
+        else {
+            return false;
+        };
+        if !is_taken {
+            steps.replace(&found.entry.key);
+            return false;
+        }
+        let layer = found.entry.layer.as_ref();
+        if let (Some(number), Some(layer)) = (self.graph.states[state].layer, layer) {
+            let (title, descriptor, from) = (&*step.title, &layer.descriptor, steps.title(&found));
             (self.inputs.options.progress)(Event::LayerTaken { layer: number, title, descriptor, from });
         }
-        self.settle(state, StepOutcome::Known(KnownBy::Cache), found.layer.as_ref());
-        if step::work(&step.work).is_some_and(|work| work.takes().on_disk) {
+        self.settle(state, StepOutcome::Known(KnownBy::Cache), layer);
+        if self.graph.states[state].is_on_disk() {
             self.tell_known(state);
         }
-        Some(found.layer.map(Box::new))
+        true
     }
 
     /// Returns the change of the step to `state`, as another machine says it was; none if that says nothing, or it turns out to be wrong, and
@@ -88,32 +100,36 @@ impl Schedule<'_, '_> {
                 if let Some(steps) = self.inputs.options.steps {
                     steps.refuse(&key.digest(), &error);
                 }
-                let slot = &mut locked(&self.ledger).slots[state];
-                (slot.outcome, slot.is_recalled) = (Outcome::Unknown, false);
+                locked(&self.ledger).refuse_found(self.graph, state);
                 Ok(None)
             }
         }
     }
 
-    /// Keeps what the step to `state` came to for other machines, if they are told.
-    pub(super) fn keep(
-        &self,
-        state: usize,
-        portable: Option<PortableMark>,
-        layer: Option<&Layer>,
-        printed: Vec<String>,
-    ) {
-        let State { origin, is_in_image, .. } = &self.graph.states[state];
-        let (Some(steps), Some(PortableMark { key: Some(key), parts }), Origin::Step { step, .. }) =
-            (self.inputs.options.steps, portable, origin)
-        else {
-            return;
-        };
-        let (key, title, layer) = (key.digest(), step.title.clone(), layer.cloned());
-        let written = Some(step_cache::now());
-        let stands_on_others = locked(&self.ledger).is_by_recall(self.graph, state);
-        let entry = StepEntry { key, parts, title, layer, printed, written, signature: None };
-        steps.keep(entry, *is_in_image, stands_on_others);
+    /// Keeps for other machines what all steps came to, as far as they did.
+    pub(super) fn keep(&self) {
+        let Some(steps) = self.inputs.options.steps else { return };
+        let ledger = &*locked(&self.ledger);
+        for (slot, State { index, origin, is_in_image, .. }) in ledger.slots.iter().zip(&self.graph.states) {
+            let Origin::Step { step, below, .. } = origin else { continue };
+            let (Outcome::Layer(layer), Some(portable)) = (&slot.outcome, &slot.portable) else { continue };
+            if let Some(found) = slot.found.as_ref().filter(|_| slot.is_recalled) {
+                steps.note(found.entry.clone(), *is_in_image);
+                continue;
+            }
+            let (Some(key), Some(on)) = (portable.key, ledger.chain(self.graph, *below)) else { continue };
+            let entry = StepEntry {
+                key: key.digest(),
+                on,
+                parts: portable.parts.clone(),
+                title: step.title.clone(),
+                layer: layer.as_deref().cloned(),
+                printed: slot.printed.clone(),
+                written: Some(step_cache::now()),
+                signature: None,
+            };
+            steps.keep(entry, *is_in_image, ledger.is_by_recall(self.graph, *index));
+        }
     }
 
     /// Has the blob of `layer`, which another machine has made, in the local store: all of it is verified on its way.
@@ -126,8 +142,8 @@ impl Schedule<'_, '_> {
                 None => Ok(()),
             };
         }
-        let layered = Layered::new(store, steps);
-        let mut blob = layered.open(&layer.descriptor)?;
+        let far = || steps.open_layer(&layer.descriptor.digest, Some(&layer.diff_id));
+        let mut blob = store.open_or_take(&layer.descriptor, far)?;
         io::copy(&mut blob, &mut io::sink())
             .map_err(|source| Error::from_read("pull", layer.descriptor.digest.to_string(), source))?;
         store.note_diff_id(layer)

@@ -20,7 +20,7 @@ impl StepDirectory {
         StepDirectory { root }
     }
 
-    pub fn find(&self, key: &Digest) -> Result<Option<StepEntry>> {
+    pub fn find(&self, key: &Digest, is_trusted: &dyn Fn(&StepEntry) -> bool) -> Result<Option<StepEntry>> {
         let path = self.step(key);
         let failed = |source| Error::io("read", &path, source);
         let file = match regular::open(&path) {
@@ -34,6 +34,9 @@ impl StepDirectory {
             return Err(Error::integrity(format!("{} has more than {ENTRY_LIMIT} bytes", path.display())));
         }
         let entry = StepEntry::read(&manifest, key).map_err(as_wrong)?;
+        if !is_trusted(&entry) {
+            return Ok(None);
+        }
         if let Some(layer) = &entry.layer {
             let Descriptor { digest, size, .. } = &layer.descriptor;
             match fs::metadata(self.blob(digest)) {
@@ -47,7 +50,7 @@ impl StepDirectory {
     }
 
     pub fn has(&self, key: &Digest) -> Result<bool> {
-        Ok(self.find(key).is_ok_and(|entry| entry.is_some()))
+        Ok(self.find(key, &|_| true).is_ok_and(|entry| entry.is_some()))
     }
 
     pub fn layer(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {

@@ -16,6 +16,7 @@ use crate::plan::label::rfc3339;
 const ARTIFACT: &str = "application/vnd.dev.ocibake.step.v1";
 
 const KEY: &str = "dev.ocibake.step.key";
+const ON: &str = "dev.ocibake.step.on";
 const DIFF_ID: &str = "dev.ocibake.step.diff-id";
 const PARTS: &str = "dev.ocibake.step.key-parts";
 const TITLE: &str = "org.opencontainers.image.title";
@@ -35,6 +36,8 @@ const PRINTED_LIMIT: usize = 4000;
 pub struct StepEntry {
     /// What it is known by on all machines.
     pub key: Digest,
+    /// What stands for the file system that it was done on, as that came about.
+    pub on: Digest,
     /// The parts of its key, in their order.
     pub parts: Vec<KeyPart>,
     /// The name of the step.
@@ -76,6 +79,7 @@ impl StepEntry {
         let mut annotations = Map::new();
         let mut say = |name: &str, value: String| annotations.insert(name.to_owned(), value);
         say(KEY, self.key.to_string());
+        say(ON, self.on.to_string());
         say(TITLE, beginning(&self.title));
         say(PARTS, String::from_utf8_lossy(&to_json(&parts)).into_owned());
         if let Some(layer) = &self.layer {
@@ -125,6 +129,7 @@ impl StepEntry {
         if said(KEY) != Some(&*key.to_string()) {
             return Err(wrong("is that of another key"));
         }
+        let on = said(ON).ok_or_else(|| wrong("does not say what it was done on"))?.parse()?;
         let [layer] = &manifest.layers[..] else { return Err(wrong("does not have one layer")) };
         let diff_id = said(DIFF_ID).map(str::parse::<Digest>).transpose()?;
         let layer = match diff_id {
@@ -140,6 +145,7 @@ impl StepEntry {
         };
         Ok(StepEntry {
             key: *key,
+            on,
             parts: parts.into_iter().map(|WrittenPart { name, digest }| KeyPart { name, digest }).collect(),
             title: said(TITLE).unwrap_or_default().to_owned(),
             layer,
@@ -189,6 +195,7 @@ mod tests {
         let part = |name: &str| KeyPart { name: name.to_owned(), digest: Digest::of(name.as_bytes()) };
         StepEntry {
             key: Digest::of(b"key"),
+            on: Digest::of(b"on"),
             parts: vec![part("below"), part("arguments")],
             title: "RUN make".to_owned(),
             layer,
@@ -224,6 +231,7 @@ mod tests {
         said("nothing", "nothing").unwrap();
         for (from, to) in [
             (KEY, "other"),
+            (ON, "other"),
             (DIFF_ID, "other"),
             (&*entry.key.hex(), &*Digest::of(b"other").hex()),
             (&*layer().diff_id.hex(), "no digest"),

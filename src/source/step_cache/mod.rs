@@ -66,7 +66,7 @@ pub struct StepCache<'a> {
     compression: Compression,
     progress: Progress<'a>,
     /// The layers that were found, by their digests.
-    layers: Mutex<HashMap<Digest, FoundLayer>>,
+    layers: Mutex<HashMap<Digest, Vec<FoundLayer>>>,
     /// Nothing more is looked for.
     is_distrusted: AtomicBool,
     /// The keys whose entries are wrong.
@@ -75,11 +75,12 @@ pub struct StepCache<'a> {
 }
 
 /// A step that another machine has done.
-pub struct FoundStep<'c> {
-    /// None if it changed nothing.
-    pub layer: Option<Layer>,
-    /// The place that knows of it.
-    pub from: &'c str,
+#[derive(Debug, Clone)]
+pub struct FoundStep {
+    /// What is known of it.
+    pub entry: StepEntry,
+    /// The number of the place that knows of it.
+    source: usize,
 }
 
 struct Source<'a> {
@@ -151,13 +152,13 @@ impl<'a> StepCache<'a> {
     }
 
     /// Returns what the first place that knows the step of this `key` says that it came to. Waits for no place longer than a deadline.
-    /// It is written to other places, too; `is_in_image` says whether an image has it.
-    pub fn find(&self, key: &Digest, is_in_image: bool) -> Option<FoundStep<'_>> {
+    pub fn find(&self, key: &Digest) -> Option<FoundStep> {
         for (number, source) in self.sources.iter().enumerate() {
             if source.is_off.load(Ordering::Relaxed) {
                 continue;
             }
-            let entry = match Stop::within(CACHE_DEADLINE, |stop| source.open.find(key, stop)) {
+            let is_trusted = |entry: &StepEntry| self.is_trusted(entry);
+            let entry = match Stop::within(CACHE_DEADLINE, |stop| source.open.find(key, &is_trusted, stop)) {
                 Ok(None) => continue,
                 Ok(Some(entry)) => entry,
                 Err(error) => {
@@ -166,30 +167,31 @@ impl<'a> StepCache<'a> {
                 }
             };
             locked(&source.has).insert(*key);
-            if !self.is_trusted(&entry) {
-                // Another one could keep those who are trusted from writing theirs.
-                locked(&self.wrong).insert(*key);
-                continue;
-            }
-            self.note(entry.clone(), is_in_image);
-            let layer = match entry.layer {
-                None => None,
-                Some(layer) if !self.is_own(&layer) => continue,
-                Some(layer) => {
-                    let found = FoundLayer { layer: layer.clone(), source: number, key: *key };
-                    locked(&self.layers).entry(layer.descriptor.digest).or_insert(found);
-                    Some(layer)
+            if let Some(layer) = &entry.layer {
+                if !self.is_own(layer) {
+                    continue;
                 }
-            };
-            return Some(FoundStep { layer, from: &source.title });
+                let found = FoundLayer { layer: layer.clone(), source: number, key: *key };
+                locked(&self.layers).entry(layer.descriptor.digest).or_default().push(found);
+            }
+            return Some(FoundStep { entry, source: number });
         }
         None
+    }
+
+    /// Returns the name of the place that knows of a step.
+    pub fn title(&self, found: &FoundStep) -> &str {
+        self.sources.get(found.source).map_or("", |source| &source.title)
+    }
+
+    /// Has what is kept of this `key` replaced by what comes of the step here: it was done on something else.
+    pub fn replace(&self, key: &Digest) {
+        locked(&self.wrong).insert(*key);
     }
 
     /// Notes that what was found of `key` is wrong: it is written anew.
     pub fn refuse(&self, key: &Digest, error: &Error) {
         locked(&self.wrong).insert(*key);
-        locked(&self.noted).retain(|step| step.entry.key != *key);
         let message = format!("a step is done after all: {}", error.message);
         (self.progress)(Event::Warning { kind: WarningKind::CacheNotUsed, message: &message });
     }
@@ -205,14 +207,30 @@ impl<'a> StepCache<'a> {
         self.note(entry, is_in_image);
     }
 
-    fn note(&self, entry: StepEntry, is_in_image: bool) {
+    /// Takes a step that was found, to be written where it is missing.
+    pub fn note(&self, entry: StepEntry, is_in_image: bool) {
         if !self.destinations.is_empty() {
             locked(&self.noted).push(NotedStep { entry, is_in_image });
         }
     }
 
     fn is_trusted(&self, entry: &StepEntry) -> bool {
-        self.keys.verifying.is_empty() || self.keys.verifying.iter().any(|key| key.verifies(entry))
+        let is_trusted = self.keys.verifying.is_empty() || self.keys.verifying.iter().any(|key| key.verifies(entry));
+        if !is_trusted {
+            // Else it would keep those who are trusted from writing theirs.
+            self.replace(&entry.key);
+        }
+        is_trusted
+    }
+
+    /// Opens the blob of a layer that was found, and that nobody has found to be wrong. The reader fails if it is not what was said of it,
+    /// diff_id and all; of several that are said to be this blob, the one with `diff_id`, if any is asked for.
+    pub fn open_layer(&self, digest: &Digest, diff_id: Option<&Digest>) -> Result<Box<dyn Read + Send + '_>> {
+        let Some((FoundLayer { layer, key, .. }, source)) = self.found(digest, diff_id) else {
+            return Err(Error::not_found(format!("there is no blob {digest}")));
+        };
+        let blob = source.open.layer(&layer.descriptor).inspect_err(|_| self.replace(&key))?;
+        Ok(Box::new(Doubting { layer: LayerReader::new(blob, &layer), wrong: &self.wrong, key }))
     }
 
     /// Writes all steps that were noted to where they are missing, with their layers, which are in `store`. What cannot be written
@@ -270,8 +288,13 @@ impl<'a> StepCache<'a> {
         (self.progress)(Event::Warning { kind: WarningKind::CacheNotUsed, message: &message });
     }
 
-    fn found(&self, descriptor: &Descriptor) -> Option<(FoundLayer, &Source<'a>)> {
-        let found = locked(&self.layers).get(&descriptor.digest)?.clone();
+    fn found(&self, digest: &Digest, diff_id: Option<&Digest>) -> Option<(FoundLayer, &Source<'a>)> {
+        let layers = locked(&self.layers);
+        let is_it = |found: &&FoundLayer| match diff_id {
+            Some(diff_id) => found.layer.diff_id == *diff_id,
+            None => !locked(&self.wrong).contains(&found.key),
+        };
+        let found = layers.get(digest)?.iter().find(is_it)?.clone();
         let source = self.sources.get(found.source)?;
         Some((found, source))
     }
@@ -279,13 +302,7 @@ impl<'a> StepCache<'a> {
 
 impl Store for StepCache<'_> {
     fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
-        let Some((FoundLayer { layer, key, .. }, source)) = self.found(descriptor) else {
-            return Err(Error::not_found(format!("there is no blob {}", descriptor.digest)));
-        };
-        let blob = source.open.layer(&layer.descriptor).inspect_err(|_| {
-            locked(&self.wrong).insert(key);
-        })?;
-        Ok(Box::new(Doubting { layer: LayerReader::new(blob, &layer), wrong: &self.wrong, key }))
+        self.open_layer(&descriptor.digest, None)
     }
 
     /// Fails: what has layers only has no names.
@@ -294,11 +311,11 @@ impl Store for StepCache<'_> {
     }
 
     fn has(&self, descriptor: &Descriptor) -> Result<bool> {
-        Ok(self.found(descriptor).is_some())
+        Ok(self.found(&descriptor.digest, None).is_some())
     }
 
     fn origin(&self, descriptor: &Descriptor) -> Option<&Reference> {
-        self.found(descriptor)?.1.open.origin()
+        self.found(&descriptor.digest, None)?.1.open.origin()
     }
 }
 

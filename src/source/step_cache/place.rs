@@ -61,11 +61,16 @@ impl fmt::Display for StepPlace {
 }
 
 impl OpenPlace<'_> {
-    /// Returns the entry of `key`, whose layer is there and as large as the entry says; none if there is none.
-    pub fn find(&self, key: &Digest, stop: &Stop) -> Result<Option<StepEntry>> {
+    /// Returns the entry of `key`, which `is_trusted` and whose layer is there and as large as the entry says; none if there is none.
+    pub fn find(
+        &self,
+        key: &Digest,
+        is_trusted: &dyn Fn(&StepEntry) -> bool,
+        stop: &Stop,
+    ) -> Result<Option<StepEntry>> {
         match self {
-            OpenPlace::Registry(repository) => repository.find(key, stop),
-            OpenPlace::Directory(directory) => directory.find(key),
+            OpenPlace::Registry(repository) => repository.find(key, is_trusted, stop),
+            OpenPlace::Directory(directory) => directory.find(key, is_trusted),
         }
     }
 

@@ -30,10 +30,18 @@ impl<'a> StepRepository<'a> {
         &self.reference
     }
 
-    pub fn find(&self, key: &Digest, stop: &Stop) -> Result<Option<StepEntry>> {
+    pub fn find(
+        &self,
+        key: &Digest,
+        is_trusted: &dyn Fn(&StepEntry) -> bool,
+        stop: &Stop,
+    ) -> Result<Option<StepEntry>> {
         let repository = self.quietly()?.until(stop);
         let Some(manifest) = repository.manifest_of(&self.tag(key), ENTRY_LIMIT)? else { return Ok(None) };
         let entry = StepEntry::read(&manifest, key).map_err(as_wrong)?;
+        if !is_trusted(&entry) {
+            return Ok(None);
+        }
         if let Some(layer) = &entry.layer {
             let Descriptor { digest, size, .. } = &layer.descriptor;
             match repository.size_of_blob(*digest)? {

@@ -68,7 +68,12 @@ impl VerifyingKey {
 fn statement(entry: &StepEntry) -> Digest {
     let layer = entry.layer.as_ref().map(|layer| (layer.descriptor.digest, layer.descriptor.size, layer.diff_id));
     let kind = entry.layer.as_ref().map(|layer| layer.descriptor.media_type.as_str());
-    KeyBuilder::new("step signature 1").part("key", &entry.key).part("layer", &layer).part("media type", &kind).finish()
+    KeyBuilder::new("step signature 1")
+        .part("key", &entry.key)
+        .part("on", &entry.on)
+        .part("layer", &layer)
+        .part("media type", &kind)
+        .finish()
 }
 
 fn content(path: &Path) -> Result<Vec<u8>> {
