@@ -33,6 +33,9 @@ impl Schedule<'_, '_> {
         let given = MarkGiven { from: &from, run: &stage.run, by: By::Content };
         // What cannot be read, the step will tell of, if it takes it.
         let Ok((key, _)) = work.mark(key, given, self.inputs) else { return Ok(None) };
+        // Of what a command leaves, nothing else may say for which processor it is.
+        let platform = work.takes().on_disk.then(|| stage.platform.to_string());
+        let key = key.part("platform", &platform);
         let parts = key.parts().to_vec();
         Ok(Some(PortableMark { key: Some(Key::of_parts(key)), parts }))
     }

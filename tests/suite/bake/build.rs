@@ -256,7 +256,7 @@ fn what_is_beyond_the_working_directory_is_to_be_allowed() {
     let case = Case::new(&[
         (
             "work/docker-bake.hcl",
-            "target \"default\" {\ncontext = \"../other\"\ntags = [\"a\"]\n}\ntarget \"out\" {\ntags = [\"a\"]\noutput = [\"type=oci,dest=../out.tar\"]\n}\ntarget \"net\" { network = \"host\" }\ntarget \"unsafe\" { entitlements = [\"security.insecure\"] }\ntarget \"link\" { context = \"link\" }",
+            "target \"default\" {\ncontext = \"../other\"\ntags = [\"a\"]\n}\ntarget \"out\" {\ntags = [\"a\"]\noutput = [\"type=oci,dest=../out.tar\"]\n}\ntarget \"net\" { network = \"host\" }\ntarget \"unsafe\" { entitlements = [\"security.insecure\"] }\ntarget \"link\" { context = \"link\" }\ntarget \"cache\" {\ncache-from = [\"type=local,src=../from\"]\ncache-to = [\"type=local,dest=../to\"]\n}",
         ),
         ("work/Dockerfile", "FROM scratch\nCOPY docker-bake.hcl /\n"),
         ("other/Dockerfile", "FROM scratch\nCOPY Dockerfile /\n"),
@@ -269,6 +269,11 @@ fn what_is_beyond_the_working_directory_is_to_be_allowed() {
     run(&["link"]).failure(1).says(&["--allow=fs.read=../other"]);
     run(&["out"]).failure(1).says(&["to write ../out.tar", "--allow=fs.write=../out.tar"]);
     assert!(!case.path().join("out.tar").exists());
+    let cache = ["--allow=fs.read=../from", "--allow=fs.write=../to"];
+    run(&["cache"]).failure(1).says(&["to read ../from", "to write ../to", cache[0], cache[1]]);
+    assert!(!case.path().join("to").exists());
+    run(&["cache", cache[0], cache[1]]).success();
+    assert!(case.path().join("to/steps").is_dir());
     run(&["out", "--allow=fs=.."]).success();
     run(&["net"]).failure(1).says(&["--allow=network.host"]);
     run(&["unsafe", "--allow=network.host"]).failure(1).says(&["--allow=security.insecure"]);

@@ -19,6 +19,7 @@ const COMMANDS: &[&[&str]] = &[
     &["login"],
     &["logout"],
     &["cache"],
+    &["cache", "gc"],
     &["cache", "ls"],
     &["cache", "prune"],
     &["doctor"],

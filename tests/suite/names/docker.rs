@@ -279,10 +279,10 @@ fn a_cache_that_is_not_there_is_no_reason_to_stop() {
     let text =
         "docker buildx build --cache-from type=gha --cache-to type=gha,mode=max --cache-from type=local,src=x -t a .";
     let outcome = script(&program, context.path(), text).success();
-    for kind in ["gha", "local"] {
-        let said = format!("warning: the cache type {kind} is not available: building without it");
-        assert_eq!(outcome.stderr.matches(&said).count(), 1, "{}", outcome.stderr);
-    }
+    // A directory that is not there is a cache that nobody has written yet.
+    let said = "warning: the cache type gha is not available: building without it";
+    assert_eq!(outcome.stderr.matches(said).count(), 1, "{}", outcome.stderr);
+    assert_eq!(outcome.stderr.matches("warning: ").count(), 1, "{}", outcome.stderr);
 }
 
 #[test]

@@ -20,7 +20,7 @@ const REFERENCE: [(&str, &[&str]); 57] = [
     ("--builder", &["--builder", "b"]),
     ("--cache-from", &["--cache-from", "type=registry,ref=127.0.0.1:1/none"]),
     ("--cache-from", &["--cache-from", "type=gha,scope=a"]),
-    ("--cache-to", &["--cache-to", "type=inline"]),
+    ("--cache-to", &["--cache-to", "type=local,dest=cache,mode=max"]),
     ("--call", &["--call", "check"]),
     ("--call", &["--call=build"]),
     ("--call", &["--call=outline"]),
