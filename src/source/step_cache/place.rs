@@ -25,7 +25,7 @@ pub enum StepPlace {
 
 /// A place that can be asked and written to.
 pub(super) enum OpenPlace<'a> {
-    Registry(StepRepository<'a>),
+    Registry(Box<StepRepository<'a>>),
     Directory(StepDirectory),
 }
 
@@ -41,7 +41,7 @@ impl StepPlace {
     pub(super) fn open<'a>(&self, client: &'a OnDemand, progress: Progress<'a>) -> Result<OpenPlace<'a>> {
         Ok(match self {
             StepPlace::Registry(reference) => {
-                OpenPlace::Registry(StepRepository::open(reference.clone(), client, progress)?)
+                OpenPlace::Registry(Box::new(StepRepository::open(reference.clone(), client, progress)?))
             }
             StepPlace::Directory(path) => OpenPlace::Directory(StepDirectory::new(path.clone())),
         })
