@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::step_cache::{Machine, STEPS, both};
+use super::step_cache_wrong::IMAGE;
 use crate::support::docker_registry::DockerRegistry;
 use crate::support::fake_registry::FakeRegistry;
 use crate::support::program::Program;
@@ -66,10 +67,10 @@ fn with_a_key_only_what_it_has_signed_is_taken() {
     for change in changes {
         let mut wrong = right.clone();
         change(&mut wrong);
-        registry.put_manifest(name, wrong.to_string().as_bytes());
+        registry.put_manifest(name, IMAGE, wrong.to_string().as_bytes());
         assert_eq!(ran(&[&from, &verify]), 2, "{wrong}");
     }
-    registry.put_manifest(name, right.to_string().as_bytes());
+    registry.put_manifest(name, IMAGE, right.to_string().as_bytes());
     assert_eq!(ran(&[&from, &verify]), 0);
 }
 

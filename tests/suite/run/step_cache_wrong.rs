@@ -8,11 +8,13 @@ use super::step_cache::{Machine, STEPS, both};
 use crate::support::fake_registry::{FakeRegistry, digest};
 use crate::support::handmade::{Blob, GZIP, file, tar};
 
+pub const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
+
 /// Makes an entry, whose name and manifest it is given, a wrong one.
 type Spoil = fn(&FakeRegistry, &str, Value);
 
 fn put(registry: &FakeRegistry, name: &str, manifest: &Value) {
-    registry.put_manifest(name, manifest.to_string().as_bytes());
+    registry.put_manifest(name, IMAGE, manifest.to_string().as_bytes());
 }
 
 /// The name and the manifest of the entry whose step has this in its title.
@@ -28,8 +30,8 @@ fn entry(registry: &FakeRegistry, title: &str) -> (String, Value) {
 
 /// What makes an entry wrong, and what is said of it; nothing where it counts as not being there.
 const SPOILS: [(Spoil, &str); 12] = [
-    (|registry, name, _| registry.put_manifest(name, b"garbage"), "not used"),
-    (|registry, name, _| registry.put_manifest(name, b"{\"schemaVersion\":2,\"manifests\":[]}"), "not used"),
+    (|registry, name, _| registry.put_manifest(name, IMAGE, b"garbage"), "not used"),
+    (|registry, name, _| registry.put_manifest(name, IMAGE, b"{\"schemaVersion\":2,\"manifests\":[]}"), "not used"),
     (|registry, name, _| put(registry, name, &entry(registry, "compiled").1), "another key"),
     (
         |registry, name, mut manifest| {

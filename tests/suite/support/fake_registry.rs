@@ -180,12 +180,6 @@ impl FakeRegistry {
         self.state.content.lock().unwrap().manifests.get(name).cloned()
     }
 
-    /// Puts a manifest of an image under `repository/tag` without a request.
-    pub fn put_manifest(&self, name: &str, bytes: &[u8]) {
-        let kind = "application/vnd.oci.image.manifest.v1+json".to_owned();
-        self.state.content.lock().unwrap().manifests.insert(name.to_owned(), (kind, bytes.to_vec()));
-    }
-
     /// Has `bytes` in the place of what the blob `digest` was; nothing if it is none.
     pub fn damage_blob(&self, digest: &str, bytes: Option<&[u8]>) {
         let mut content = self.state.content.lock().unwrap();
