@@ -1,5 +1,6 @@
 //! `ocibake cache`: the local store, listed and pruned; and the steps that a registry keeps.
 
+mod count;
 mod steps;
 
 use std::collections::BTreeMap;
@@ -8,6 +9,7 @@ use std::time::UNIX_EPOCH;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use self::count::count;
 use super::bytes::HumanBytes;
 use super::environment::Environment;
 use super::flags::prune::PruneFlags;
@@ -175,11 +177,6 @@ fn counts(blobs: &[Item], records: &[Item], unpacked: &[Item], caches: &[Item]) 
     let present = directories.iter().filter(|(items, _)| !items.is_empty());
     let directories: String = present.map(|(items, what)| format!(", {}", count(items.len(), what))).collect();
     format!("{}, {}{directories}", count(blobs.len(), "blob"), count(records.len(), "record"))
-}
-
-/// Returns a number of things in words.
-fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Returns the time of the last use in UTC, and nothing for one that no calendar has: that is of a file that somebody

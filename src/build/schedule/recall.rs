@@ -121,6 +121,9 @@ impl Schedule<'_, '_> {
                 continue;
             }
             let (Some(key), Some(on)) = (portable.key, ledger.chain(self.graph, *below)) else { continue };
+            if slot.found.is_some() {
+                steps.replace(&key.digest());
+            }
             let entry = StepEntry {
                 key: key.digest(),
                 on,

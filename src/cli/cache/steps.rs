@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::count;
+use super::count::count;
 use crate::cli::bytes::HumanBytes;
 use crate::cli::environment::Environment;
 use crate::cli::flags::value::value;
