@@ -151,7 +151,13 @@ fn needs(graph: &StateGraph<'_>, Task { phase, state }: Task) -> Vec<Task> {
         Phase::Ask => vec![task(Phase::Mark, state)],
         // What was done on something else is not taken.
         Phase::Recall => {
-            let below = graph.states[*below].may_be_recalled.then_some(task(Phase::Recall, *below));
+            let mut below = *below;
+            while let (false, Origin::Step { below: lower, .. }) =
+                (graph.states[below].may_be_recalled, &graph.states[below].origin)
+            {
+                below = *lower;
+            }
+            let below = graph.states[below].may_be_recalled.then_some(task(Phase::Recall, below));
             [Some(task(Phase::Ask, state)), below].into_iter().flatten().collect()
         }
         Phase::Change => {

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use super::entry::{ENTRY_LIMIT, EntryForm, StepEntry, as_wrong};
+use super::entry::{ENTRY_LIMIT, EntryForm, Lookup, StepEntry, as_wrong};
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Digest, VerifyingReader};
 use crate::store::Store;
@@ -20,12 +20,12 @@ impl StepDirectory {
         StepDirectory { root }
     }
 
-    pub fn find(&self, key: &Digest, is_trusted: &dyn Fn(&StepEntry) -> bool) -> Result<Option<StepEntry>> {
+    pub fn find(&self, key: &Digest, is_trusted: &dyn Fn(&StepEntry) -> bool) -> Result<Lookup> {
         let path = self.step(key);
         let failed = |source| Error::io("read", &path, source);
         let file = match regular::open(&path) {
             Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Lookup::Missing),
             Err(error) => return Err(failed(error)),
         };
         let mut manifest = Vec::new();
@@ -35,7 +35,7 @@ impl StepDirectory {
         }
         let entry = StepEntry::read(&manifest, key).map_err(as_wrong)?;
         if !is_trusted(&entry) {
-            return Ok(None);
+            return Ok(Lookup::Useless);
         }
         if let Some(layer) = &entry.layer {
             let Descriptor { digest, size, .. } = &layer.descriptor;
@@ -43,14 +43,14 @@ impl StepDirectory {
                 Ok(blob) if blob.len() == *size => {}
                 Ok(_) => return Err(Error::integrity(format!("the layer {digest} is not as large as its entry says"))),
                 // Somebody has tidied up.
-                Err(_) => return Ok(None),
+                Err(_) => return Ok(Lookup::Useless),
             }
         }
-        Ok(Some(entry))
+        Ok(Lookup::Entry(Box::new(entry)))
     }
 
     pub fn has(&self, key: &Digest) -> Result<bool> {
-        Ok(self.find(key, &|_| true).is_ok_and(|entry| entry.is_some()))
+        Ok(matches!(self.find(key, &|_| true), Ok(Lookup::Entry(_))))
     }
 
     pub fn layer(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {

@@ -52,6 +52,16 @@ pub struct StepEntry {
     pub signature: Option<String>,
 }
 
+/// What a place has under a key.
+pub enum Lookup {
+    /// Nothing.
+    Missing,
+    /// An entry that is not to be used, and may be replaced: another's, or one whose layer is gone.
+    Useless,
+    /// One whose layer is there, and as large as it says.
+    Entry(Box<StepEntry>),
+}
+
 /// The form of an entry's manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntryForm {

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use self::entry::StepEntry;
+use self::entry::{Lookup, StepEntry};
 use self::place::OpenPlace;
 pub use self::place::StepPlace;
 pub use self::signature::{SigningKey, VerifyingKey};
@@ -159,8 +159,13 @@ impl<'a> StepCache<'a> {
             }
             let is_trusted = |entry: &StepEntry| self.is_trusted(entry);
             let entry = match Stop::within(CACHE_DEADLINE, |stop| source.open.find(key, &is_trusted, stop)) {
-                Ok(None) => continue,
-                Ok(Some(entry)) => entry,
+                Ok(Lookup::Entry(entry)) => *entry,
+                Ok(Lookup::Missing) => continue,
+                Ok(Lookup::Useless) => {
+                    // Else it would keep others from writing theirs.
+                    self.replace(key);
+                    continue;
+                }
                 Err(error) => {
                     self.blame(source, key, &error);
                     continue;
@@ -215,12 +220,7 @@ impl<'a> StepCache<'a> {
     }
 
     fn is_trusted(&self, entry: &StepEntry) -> bool {
-        let is_trusted = self.keys.verifying.is_empty() || self.keys.verifying.iter().any(|key| key.verifies(entry));
-        if !is_trusted {
-            // Else it would keep those who are trusted from writing theirs.
-            self.replace(&entry.key);
-        }
-        is_trusted
+        self.keys.verifying.is_empty() || self.keys.verifying.iter().any(|key| key.verifies(entry))
     }
 
     /// Opens the blob of a layer that was found, and that nobody has found to be wrong. The reader fails if it is not what was said of it,

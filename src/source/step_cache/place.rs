@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::directory::StepDirectory;
-use super::entry::StepEntry;
+use super::entry::{Lookup, StepEntry};
 use super::repository::StepRepository;
 use crate::error::Result;
 use crate::net::Stop;
@@ -61,13 +61,8 @@ impl fmt::Display for StepPlace {
 }
 
 impl OpenPlace<'_> {
-    /// Returns the entry of `key`, which `is_trusted` and whose layer is there and as large as the entry says; none if there is none.
-    pub fn find(
-        &self,
-        key: &Digest,
-        is_trusted: &dyn Fn(&StepEntry) -> bool,
-        stop: &Stop,
-    ) -> Result<Option<StepEntry>> {
+    /// Returns what there is of `key`; what is not one that `is_trusted` is useless.
+    pub fn find(&self, key: &Digest, is_trusted: &dyn Fn(&StepEntry) -> bool, stop: &Stop) -> Result<Lookup> {
         match self {
             OpenPlace::Registry(repository) => repository.find(key, is_trusted, stop),
             OpenPlace::Directory(directory) => directory.find(key, is_trusted),

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::entry::{ENTRY_LIMIT, EntryForm, StepEntry, as_wrong};
+use super::entry::{ENTRY_LIMIT, EntryForm, Lookup, StepEntry, as_wrong};
 use super::sweep::RegistrySteps;
 use crate::error::{Error, Result};
 use crate::net::Stop;
@@ -30,23 +30,18 @@ impl<'a> StepRepository<'a> {
         &self.reference
     }
 
-    pub fn find(
-        &self,
-        key: &Digest,
-        is_trusted: &dyn Fn(&StepEntry) -> bool,
-        stop: &Stop,
-    ) -> Result<Option<StepEntry>> {
+    pub fn find(&self, key: &Digest, is_trusted: &dyn Fn(&StepEntry) -> bool, stop: &Stop) -> Result<Lookup> {
         let repository = self.quietly()?.until(stop);
-        let Some(manifest) = repository.manifest_of(&self.tag(key), ENTRY_LIMIT)? else { return Ok(None) };
+        let Some(manifest) = repository.manifest_of(&self.tag(key), ENTRY_LIMIT)? else { return Ok(Lookup::Missing) };
         let entry = StepEntry::read(&manifest, key).map_err(as_wrong)?;
         if !is_trusted(&entry) {
-            return Ok(None);
+            return Ok(Lookup::Useless);
         }
         if let Some(layer) = &entry.layer {
             let Descriptor { digest, size, .. } = &layer.descriptor;
             match repository.size_of_blob(*digest)? {
                 // Somebody has tidied up.
-                None => return Ok(None),
+                None => return Ok(Lookup::Useless),
                 Some(actual) if actual == *size => {}
                 Some(actual) => {
                     let message = format!("the layer {digest} has {actual} bytes, and {size} by its entry");
@@ -54,7 +49,7 @@ impl<'a> StepRepository<'a> {
                 }
             }
         }
-        Ok(Some(entry))
+        Ok(Lookup::Entry(Box::new(entry)))
     }
 
     pub fn has(&self, key: &Digest) -> Result<bool> {

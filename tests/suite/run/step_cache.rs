@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -155,6 +156,36 @@ fn what_stands_on_a_change_is_done_and_what_it_stands_on_is_pulled() {
     let (root, build) = third.root(&[&from]);
     assert_eq!(build.ran.len(), 2, "{:?}", build.ran);
     assert_eq!(random(&root), expected);
+}
+
+/// Of what stands on each other, the lowest answer comes last.
+#[test]
+fn an_answer_that_comes_late_is_waited_for_by_what_stands_on_it() {
+    let Some(first) = Machine::new(STEPS) else { return };
+    let slow = Arc::new(Mutex::new(String::new()));
+    let registry = FakeRegistry::scripted({
+        let slow = slow.clone();
+        move |request| {
+            let slow = slow.lock().unwrap().clone();
+            if !slow.is_empty() && request.is("GET", &slow) {
+                thread::sleep(Duration::from_millis(700));
+            }
+            None
+        }
+    });
+    let [from, to] = both(&format!("{}/team/cache", registry.address()));
+    first.build(&[&to]).outcome.success();
+    let title = |name: &String| {
+        let manifest: Value = serde_json::from_slice(&registry.manifest(name).unwrap().1).unwrap();
+        manifest["annotations"]["org.opencontainers.image.title"].as_str().unwrap_or_default().to_owned()
+    };
+    let names = registry.manifest_names();
+    let name = names.iter().find(|name| name.contains("/step-") && title(name).contains("--install")).unwrap();
+    *slow.lock().unwrap() = name.rsplit('/').next().unwrap().to_owned();
+    // The command of the other stage stands on it by a step that becomes no layer, and is needed.
+    let second = Machine::new(&STEPS.replace("--from=made /made /made", "--from=made /made /source /")).unwrap();
+    let build = second.build(&[&from]);
+    assert_eq!(build.ran.len(), 1, "what stands on the copy: {:?}", build.ran);
 }
 
 #[test]
