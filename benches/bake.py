@@ -23,6 +23,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+from daemon import Daemon
 from push import Registry
 
 SYSTEMS = Path(__file__).resolve().parent.parent / "fixtures/systems"
@@ -72,7 +73,7 @@ class Bench:
                 pushed = json.load(answer)["repositories"]
             if pushed != sorted(f"pipeline/{target}" for target in targets):
                 raise SystemExit(f"{tool} has pushed {pushed}")
-        shutil.rmtree(self.scratch)
+        shutil.rmtree(self.scratch, ignore_errors=True)
         return seconds
 
     def ocibake(self, hub, registry, targets):
@@ -84,45 +85,21 @@ class Bench:
         return timed([self.binary, *words, *targets], environment)
 
     def docker(self, command, hub, registry, targets):
-        (self.scratch / "daemon.json").write_text('{"features": {"containerd-snapshotter": true}}')
         # Its networks want rules of the firewall, which are the machine's own. What is installed comes from the base.
         services = {
             name: {"image": f"{registry}/pipeline/{name}:v1.0.0", "build": {"network": "host"}} for name in SERVICES
         }
         override = self.scratch / "override.yml"
         override.write_text(json.dumps({"services": services}))
-        host = f"unix://{self.scratch}/socket"
-        flags = ["--iptables=false", "--ip6tables=false", "--ip-masq=false", "--bridge=none", "--host", host]
-        places = {"config-file": "daemon.json", "data-root": "data", "exec-root": "run", "pidfile": "pid"}
-        flags += [f"--{flag}={self.scratch / name}" for flag, name in places.items()]
-        environment = dict(os.environ, HOME=str(self.scratch), DOCKER_HOST=host, BUILDX_NO_DEFAULT_ATTESTATIONS="1")
-        log = self.scratch.with_suffix(".log")
-        with open(log, "w") as out:
-            daemon = subprocess.Popen([*command, *flags, f"--registry-mirror=http://{hub}"], stdout=out, stderr=out)
-        try:
-            wait_for(daemon, environment, log)
+        with Daemon(command, self.scratch, hub) as daemon:
             words = ["bake", "-f", "docker-compose.yml", "-f", override, "--push", "--progress=quiet"]
-            return timed([*self.buildx, *words, *targets], environment)
-        finally:
-            daemon.terminate()
-            daemon.wait()
+            return timed([*self.buildx, *words, *targets], daemon.environment)
 
 
 def timed(command, environment):
     begun = time.monotonic()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=SYSTEMS / "pipeline", env=environment)
     return time.monotonic() - begun
-
-
-def wait_for(daemon, environment, log):
-    quiet = subprocess.DEVNULL
-    for _ in range(600):
-        if subprocess.run(["docker", "version"], env=environment, stdout=quiet, stderr=quiet).returncode == 0:
-            return
-        if daemon.poll() is not None:
-            break
-        time.sleep(0.1)
-    raise SystemExit(f"dockerd does not start: see {log}")
 
 
 def main():

@@ -292,8 +292,8 @@ impl Ledger {
         self.board.ask(Task { phase: Phase::Layer, state }, |task| needs(graph, task));
     }
 
-    /// Returns what stands for the file system of `state` as it came about: for what its image and its layers are. None if that is not
-    /// known yet.
+    /// Returns what stands for the file system of `state` as it came about: for what its image and its layers are. None if
+    /// that is not known yet.
     pub fn chain(&self, graph: &StateGraph<'_>, state: usize) -> Option<Digest> {
         let mut way = vec![state];
         while let Origin::Step { below, .. } = graph.states[way[way.len() - 1]].origin {
@@ -323,8 +323,8 @@ impl Ledger {
         chain
     }
 
-    /// Takes what another machine says of the step to `state`, if that has done it on what it stands on here, and nothing else is known of it. Returns
-    /// whether it is taken.
+    /// Takes what another machine says of the step to `state`, if that has done it on what it stands on here, and nothing
+    /// else is known of it. Returns whether it is taken.
     pub fn take_found(&mut self, graph: &StateGraph<'_>, state: usize) -> bool {
         let Origin::Step { below, .. } = graph.states[state].origin else { return false };
         let chain = self.chain(graph, below);
@@ -340,8 +340,8 @@ impl Ledger {
         true
     }
 
-    /// Does not take what another machine says of the step to `state` after all, nor what any says of those that stand on it and have
-    /// not been looked at.
+    /// Does not take what another machine says of the step to `state` after all, nor what any says of those that stand on
+    /// it and have not been looked at.
     pub fn refuse_found(&mut self, graph: &StateGraph<'_>, state: usize) {
         let mut refused = vec![false; graph.states.len()];
         refused[state] = true;

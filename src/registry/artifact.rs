@@ -38,7 +38,8 @@ impl Repository<'_> {
         })
     }
 
-    /// Removes a manifest, and with it all tags that stand for it (distribution-spec, "Deleting Manifests"). One that is not there is removed.
+    /// Removes a manifest, and with it all tags that stand for it (distribution-spec, "Deleting Manifests"). One that is
+    /// not there is removed.
     pub fn delete_manifest(&self, digest: Digest) -> Result<()> {
         let access = self.access.delete();
         self.attempt(|| {

@@ -27,7 +27,8 @@ pub fn difference(from: &Files, to: &Files, bases: &Bases<'_>) -> Result<Digest>
     Ok(KeyBuilder::new("changes 1").part("changes", &sums).finish())
 }
 
-/// Returns the digest of the content of all that is at `path` of `files`, whoever looks at it: of the times of files, too, if they `count`.
+/// Returns the digest of the content of all that is at `path` of `files`, whoever looks at it: of the times of files, too,
+/// if they `count`.
 pub fn content_of(files: &Files, path: &[u8], times_count: bool, bases: &Bases<'_>) -> Result<Digest> {
     let Some(node) = files.get(path) else { return Ok(Digest::of(b"nothing")) };
     let Attributes { mode, user, group, modified: _, xattrs } = node.attributes();

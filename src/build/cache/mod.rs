@@ -7,8 +7,8 @@
 //! A command, which may take long, has a third look: at the content of what it works on, whatever that looks like. What comes of
 //! it is noted by the first look, so that the next command on the same files need not read them.
 //!
-//! And a step has a key by which all machines know it: that of what is below, and the content of all that it takes. By this key other machines
-//! find what it came to, where they share a [`StepCache`](crate::source::step_cache::StepCache).
+//! And a step has a key by which all machines know it: that of what is below, and the content of all that it takes. By this
+//! key other machines find what it came to, where they share a [`StepCache`](crate::source::step_cache::StepCache).
 //!
 //! What a layer is made of is summed up without a look into the files: all that an entry says, and for a file on disk its
 //! identity (device, inode, size, times) in place of its content and its extended attributes. The sum and the layer it

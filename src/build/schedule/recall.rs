@@ -74,8 +74,8 @@ impl Schedule<'_, '_> {
         true
     }
 
-    /// Returns the change of the step to `state`, as another machine says it was; none if that says nothing, or it turns out to be wrong, and
-    /// the step is to be done. What takes from contexts alone is quickly done.
+    /// Returns the change of the step to `state`, as another machine says it was; none if that says nothing, or it turns
+    /// out to be wrong, and the step is to be done. What takes from contexts alone is quickly done.
     pub(super) fn recalled(&self, state: usize) -> Result<Option<StepChange>> {
         let (_, work, below, from) = self.step(state)?;
         if !work.takes().on_disk && from.is_empty() {

@@ -19,8 +19,8 @@ use crate::source::step_cache::{ListedEntry, RegistrySteps, now};
 
 /// Remove the steps from a registry that no build has used or written for a while
 ///
-/// Uses are noted by the builds that may write there (--cache-to). Nothing else is removed, and nothing by any other command. Their layers go
-/// when the registry next collects its garbage.
+/// Uses are noted by the builds that may write there (--cache-to). Nothing else is removed, and nothing by any other
+/// command. Their layers go when the registry next collects its garbage.
 #[derive(Debug, Args)]
 pub struct SweepArguments {
     /// The cache, as `ref` of --cache-to names it

@@ -34,7 +34,8 @@ pub struct CacheFlags {
     cache_sign: Option<PathBuf>,
     /// Take only steps that are signed with the key whose public half is in this PEM file
     ///
-    /// So may a repository be read that others write to, such as the builds of pull requests. Given more than once, any of the keys will do.
+    /// So may a repository be read that others write to, such as the builds of pull requests. Given more than once, any of
+    /// the keys will do.
     #[arg(long, value_name = "FILE")]
     cache_verify: Vec<PathBuf>,
 }

@@ -1,8 +1,8 @@
 //! Steps that other machines have done, wherever they keep them: one small document for each key, which is written once and never
 //! changed, so that nothing is lost where many write.
 //!
-//! An [entry](entry) says of a key which layer its step came to. It is taken at its word for that; that the layer is what the entry says of it, diff_id
-//! and all, is found out by whoever reads it.
+//! An [entry] says of a key which layer its step came to. It is taken at its word for that; that the layer is what the entry
+//! says of it, diff_id and all, is found out by whoever reads it.
 
 mod directory;
 pub mod entry;
@@ -109,8 +109,8 @@ struct NotedStep {
 }
 
 impl<'a> StepCache<'a> {
-    /// Returns what looks for steps in the places `from`, in their order, and writes them `to` others. Nobody is asked yet. No layers are
-    /// taken that another `compression` has made.
+    /// Returns what looks for steps in the places `from`, in their order, and writes them `to` others. Nobody is asked yet.
+    /// No layers are taken that another `compression` has made.
     pub fn new(
         from: Vec<StepPlace>,
         to: Vec<StepDestination>,
@@ -151,7 +151,8 @@ impl<'a> StepCache<'a> {
         locked(&self.noted).clear();
     }
 
-    /// Returns what the first place that knows the step of this `key` says that it came to. Waits for no place longer than a deadline.
+    /// Returns what the first place that knows the step of this `key` says that it came to. Waits for no place longer than
+    /// a deadline.
     pub fn find(&self, key: &Digest) -> Option<FoundStep> {
         for (number, source) in self.sources.iter().enumerate() {
             if source.is_off.load(Ordering::Relaxed) {
@@ -201,8 +202,8 @@ impl<'a> StepCache<'a> {
         (self.progress)(Event::Warning { kind: WarningKind::CacheNotUsed, message: &message });
     }
 
-    /// Takes a step that was done here, to be written where it is missing. It is signed if nothing that it stands on comes from others, or
-    /// all of that is signed.
+    /// Takes a step that was done here, to be written where it is missing. It is signed if nothing that it stands on comes
+    /// from others, or all of that is signed.
     pub fn keep(&self, mut entry: StepEntry, is_in_image: bool, stands_on_others: bool) {
         if self.destinations.is_empty() {
             return;
@@ -223,8 +224,9 @@ impl<'a> StepCache<'a> {
         self.keys.verifying.is_empty() || self.keys.verifying.iter().any(|key| key.verifies(entry))
     }
 
-    /// Opens the blob of a layer that was found, and that nobody has found to be wrong. The reader fails if it is not what was said of it,
-    /// diff_id and all; of several that are said to be this blob, the one with `diff_id`, if any is asked for.
+    /// Opens the blob of a layer that was found, and that nobody has found to be wrong. The reader fails if it is not what
+    /// was said of it, diff_id and all; of several that are said to be this blob, the one with `diff_id`, if any is asked
+    /// for.
     pub fn open_layer(&self, digest: &Digest, diff_id: Option<&Digest>) -> Result<Box<dyn Read + Send + '_>> {
         let Some((FoundLayer { layer, key, .. }, source)) = self.found(digest, diff_id) else {
             return Err(Error::not_found(format!("there is no blob {digest}")));

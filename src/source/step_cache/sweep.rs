@@ -1,7 +1,7 @@
 //! Which entries of a repository builds still use, and the removal of all others.
 //!
-//! A build that may write notes the keys that it has used in a document of its own, under the tag `uses-DATE-HEX`: so nobody waits for
-//! anybody, and nothing is lost where many write.
+//! A build that may write notes the keys that it has used in a document of its own, under the tag `uses-DATE-HEX`: so
+//! nobody waits for anybody, and nothing is lost where many write.
 
 use std::collections::HashSet;
 use std::io::Read;
