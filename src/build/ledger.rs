@@ -70,6 +70,8 @@ pub struct Slot {
     pub found: Option<Box<FoundStep>>,
     /// The outcome is what another machine says.
     pub is_recalled: bool,
+    /// What stands for the file system as it came about, once it was asked for.
+    chain: Option<Digest>,
     pub outcome: Outcome,
     pub entries: Option<Arc<Vec<Entry>>>,
     /// The paths that go before the entries come.
@@ -294,12 +296,19 @@ impl Ledger {
 
     /// Returns what stands for the file system of `state` as it came about: for what its image and its layers are. None if
     /// that is not known yet.
-    pub fn chain(&self, graph: &StateGraph<'_>, state: usize) -> Option<Digest> {
-        let mut way = vec![state];
-        while let Origin::Step { below, .. } = graph.states[way[way.len() - 1]].origin {
-            way.push(below);
+    pub fn chain(&mut self, graph: &StateGraph<'_>, state: usize) -> Option<Digest> {
+        let (mut way, mut chain, mut next) = (Vec::new(), None, Some(state));
+        while let Some(state) = next {
+            chain = self.slots[state].chain;
+            if chain.is_some() {
+                break;
+            }
+            way.push(state);
+            next = match graph.states[state].origin {
+                Origin::Step { below, .. } => Some(below),
+                Origin::Start(_) => None,
+            };
         }
-        let mut chain = None;
         for state in way.into_iter().rev() {
             let slot = &self.slots[state];
             let key = KeyBuilder::new("chain 1").part("below", &chain);
@@ -319,6 +328,7 @@ impl Ledger {
                 _ => key.part("key", &slot.portable.as_ref()?.key.as_ref().map(Key::digest)),
             };
             chain = Some(key.finish());
+            self.slots[state].chain = chain;
         }
         chain
     }
@@ -350,7 +360,11 @@ impl Ledger {
                 refused[above] |= refused[below];
             }
             let is_looked_at = above != state && self.board.is_done(Task { phase: Phase::Change, state: above });
-            if !refused[above] || !self.slots[above].is_recalled || is_looked_at {
+            if !refused[above] {
+                continue;
+            }
+            self.slots[above].chain = None;
+            if !self.slots[above].is_recalled || is_looked_at {
                 continue;
             }
             (self.slots[above].outcome, self.slots[above].is_recalled) = (Outcome::Unknown, false);

@@ -112,15 +112,20 @@ impl Schedule<'_, '_> {
     /// Keeps for other machines what all steps came to, as far as they did.
     pub(super) fn keep(&self) {
         let Some(steps) = self.inputs.options.steps else { return };
-        let ledger = &*locked(&self.ledger);
-        for (slot, State { index, origin, is_in_image, .. }) in ledger.slots.iter().zip(&self.graph.states) {
-            let Origin::Step { step, below, .. } = origin else { continue };
+        let ledger = &mut *locked(&self.ledger);
+        // Those of which another machine says what they, or what they are made of, came to.
+        let mut by_recall = vec![false; self.graph.states.len()];
+        for State { index, origin, is_in_image, .. } in &self.graph.states {
+            let Origin::Step { step, below, from } = origin else { continue };
+            let on = ledger.chain(self.graph, *below);
+            let slot = &ledger.slots[*index];
+            by_recall[*index] = slot.is_recalled || by_recall[*below] || from.iter().any(|from| by_recall[*from]);
             let (Outcome::Layer(layer), Some(portable)) = (&slot.outcome, &slot.portable) else { continue };
             if let Some(found) = slot.found.as_ref().filter(|_| slot.is_recalled) {
                 steps.note(found.entry.clone(), *is_in_image);
                 continue;
             }
-            let (Some(key), Some(on)) = (portable.key, ledger.chain(self.graph, *below)) else { continue };
+            let (Some(key), Some(on)) = (portable.key, on) else { continue };
             if slot.found.is_some() {
                 steps.replace(&key.digest());
             }
@@ -134,7 +139,7 @@ impl Schedule<'_, '_> {
                 written: Some(step_cache::now()),
                 signature: None,
             };
-            steps.keep(entry, *is_in_image, ledger.is_by_recall(self.graph, *index));
+            steps.keep(entry, *is_in_image, by_recall[*index]);
         }
     }
 
