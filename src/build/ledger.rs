@@ -374,20 +374,17 @@ impl Ledger {
         }
     }
 
-    /// Returns whether what another machine says decides about the state.
-    pub fn is_by_recall(&self, graph: &StateGraph<'_>, state: usize) -> bool {
-        let mut seen = vec![false; state + 1];
-        let mut left = vec![state];
-        while let Some(state) = left.pop() {
-            if self.slots[state].is_recalled {
-                return true;
-            }
-            if let Origin::Step { below, from, .. } = &graph.states[state].origin {
-                let new = iter::once(below).chain(from).filter(|taken| !std::mem::replace(&mut seen[**taken], true));
-                left.extend(new);
-            }
+    /// Returns of each state whether what another machine says decides about it.
+    pub fn by_recall(&self, graph: &StateGraph<'_>) -> Vec<bool> {
+        let mut by_recall: Vec<bool> = Vec::with_capacity(self.slots.len());
+        for (slot, state) in self.slots.iter().zip(&graph.states) {
+            let is_taken_over = match &state.origin {
+                Origin::Start(_) => false,
+                Origin::Step { below, from, .. } => iter::once(below).chain(from).any(|taken| by_recall[*taken]),
+            };
+            by_recall.push(slot.is_recalled || is_taken_over);
         }
-        false
+        by_recall
     }
 
     /// Drops what nobody can ask for any more of a state, and of those that it has taken from.

@@ -385,7 +385,7 @@ impl<'p> Schedule<'_, 'p> {
         let is_certain = layer.as_ref().is_none_or(|layer| cache::is_certain(options.store, layer));
         // What is to be said of the files is said each time, so they are looked at each time.
         // And what others say is not remembered as what was found out here.
-        let is_by_recall = || options.steps.is_some() && locked(&self.ledger).is_by_recall(self.graph, state);
+        let is_by_recall = || options.steps.is_some() && locked(&self.ledger).by_recall(self.graph)[state];
         let by_mark = mark.key.filter(|_| mark.is_settled && !is_misnamed && !is_by_recall());
         let by_content = content.map(|content| content.key);
         for key in by_mark.into_iter().chain(by_content).filter(|_| is_certain) {

@@ -1,7 +1,6 @@
 //! What the variables of a CI service tell of the commit that it builds, where git itself does not.
 
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
 use crate::net::date;
 use crate::plan::label::source;
@@ -173,7 +172,7 @@ impl CiCommit {
             branch: first(service.branch).filter(|_| !is_elsewise).and_then(branch),
             default_branch: first(service.default_branch).and_then(branch),
             source: address.and_then(|address| source(&address)),
-            time: variable(service.time).and_then(|time| seconds(&time)),
+            time: variable(service.time).and_then(|time| date::seconds(&time)),
             workspace: variable(service.workspace).map(PathBuf::from).filter(|path| path.is_absolute()),
         }
     }
@@ -232,10 +231,6 @@ fn branch(text: String) -> Option<String> {
         && !name.starts_with('-')
         && !name.chars().any(|c| c.is_control() || c.is_whitespace() || "~^:?*[\\".contains(c));
     (is_name && !is_request).then_some(name)
-}
-
-fn seconds(time: &str) -> Option<i64> {
-    date::rfc3339(time)?.duration_since(UNIX_EPOCH).ok().and_then(|since| i64::try_from(since.as_secs()).ok())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Dates in the forms that registries and token servers write them in.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`, the one form that may be sent today (RFC 9110, section 5.6.7).
 pub(crate) fn http_date(text: &str) -> Option<SystemTime> {
@@ -33,6 +33,17 @@ pub(crate) fn rfc3339(text: &str) -> Option<SystemTime> {
         "-" => local.checked_add(offset_by),
         _ => None,
     }
+}
+
+/// Returns the time that `text` says (RFC 3339), in seconds since 1970; none if it says none, or one before.
+pub(crate) fn seconds(text: &str) -> Option<i64> {
+    let since = rfc3339(text)?.duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_secs()).ok()
+}
+
+/// Returns the time in seconds since 1970.
+pub(crate) fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
 }
 
 /// Returns the moment of year, month and day, and `HH:MM:SS`, all in UTC.

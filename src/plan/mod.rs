@@ -4,9 +4,9 @@
 mod add;
 pub mod annotation;
 mod branch;
-mod common;
 pub mod bake;
 pub mod compose;
+mod index_annotations;
 mod inherit;
 pub mod dockerfile;
 pub mod dockerignore;

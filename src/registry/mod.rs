@@ -50,6 +50,7 @@ pub use credential::{Credential, Credentials, Keeper, Keyring};
 pub use mirrored::Mirrored;
 pub use on_demand::OnDemand;
 pub use options::RegistryOptions;
+pub(crate) use parallel::each;
 pub use probe::{Exchange, Finding, Verdict};
 pub use registries::RegistriesConf;
 pub use repository::Repository;

@@ -9,7 +9,7 @@ use crate::sync::locked;
 
 /// Does `work` with each of `items`, beginning in their order, with no more than `most` at once. The first failure is the one
 /// returned; it ends `stop`, and no further item is begun then.
-pub(super) fn each<T: Send>(
+pub(crate) fn each<T: Send>(
     items: impl IntoIterator<Item = T>,
     most: usize,
     stop: &Stop,

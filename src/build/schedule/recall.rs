@@ -9,9 +9,10 @@ use crate::build::ledger::{Outcome, PortableMark};
 use crate::build::step::{self, ContentMark, MarkGiven, StepChange};
 use crate::error::{Error, Result};
 use crate::layer::Layer;
+use crate::net::date;
 use crate::plan::Step;
 use crate::progress::{Event, KnownBy, StepOutcome};
-use crate::source::step_cache::{self, FoundStep, entry::StepEntry};
+use crate::source::step_cache::{FoundStep, entry::StepEntry};
 use crate::store::Store;
 use crate::sync::locked;
 
@@ -113,13 +114,11 @@ impl Schedule<'_, '_> {
     pub(super) fn keep(&self) {
         let Some(steps) = self.inputs.options.steps else { return };
         let ledger = &mut *locked(&self.ledger);
-        // Those of which another machine says what they, or what they are made of, came to.
-        let mut by_recall = vec![false; self.graph.states.len()];
+        let by_recall = ledger.by_recall(self.graph);
         for State { index, origin, is_in_image, .. } in &self.graph.states {
-            let Origin::Step { step, below, from } = origin else { continue };
+            let Origin::Step { step, below, .. } = origin else { continue };
             let on = ledger.chain(self.graph, *below);
             let slot = &ledger.slots[*index];
-            by_recall[*index] = slot.is_recalled || by_recall[*below] || from.iter().any(|from| by_recall[*from]);
             let (Outcome::Layer(layer), Some(portable)) = (&slot.outcome, &slot.portable) else { continue };
             if let Some(found) = slot.found.as_ref().filter(|_| slot.is_recalled) {
                 steps.note(found.entry.clone(), *is_in_image);
@@ -136,7 +135,7 @@ impl Schedule<'_, '_> {
                 title: step.title.clone(),
                 layer: layer.as_deref().cloned(),
                 printed: slot.printed.clone(),
-                written: Some(step_cache::now()),
+                written: Some(date::now()),
                 signature: None,
             };
             steps.keep(entry, *is_in_image, by_recall[*index]);

@@ -31,6 +31,7 @@ use super::progress::Reporter;
 use crate::cli::build::{Beforehand, Call};
 use crate::cli::namespace::Want;
 use crate::error::{Error, Result};
+use crate::net::date;
 use crate::oci::{Map, Platform};
 use crate::plan::Isolation;
 use crate::plan::bake::{BakeDefinition, BakeReader, BakeRequest, BuiltIn, ResolvedBake, is_remote};
@@ -158,7 +159,7 @@ fn define(
             given: &sources.given,
             variable: &|name| sources.variable(name).filter(|_| uses_environment),
             built_in: &built_in,
-            surroundings: Surroundings { now: variables::now(), home: &home, random: &variables::random },
+            surroundings: Surroundings { now: date::now(), home: &home, random: &variables::random },
             compose_variables: &compose_variables,
             read: &|path: &Path| files::read_named(path),
             warn: &warn,

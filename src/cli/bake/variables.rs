@@ -4,7 +4,6 @@ use std::env;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::files;
 use crate::cli::print::tell;
@@ -81,11 +80,6 @@ fn read_file(file: &str, text: &str, all: &Map<String>, earlier: &Map<String>) -
 /// Returns whether a variable of the environment is one of Go's words for true.
 pub fn is_on(name: &str) -> bool {
     env::var(name).ok().as_deref().and_then(quantity::boolean) == Some(true)
-}
-
-/// Returns the time in seconds since 1970.
-pub fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64)
 }
 
 /// Fills `bytes` with random ones.

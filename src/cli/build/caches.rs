@@ -1,18 +1,15 @@
 //! What a build takes from other machines, and keeps for them.
 
-use std::io::Read;
-
 use crate::cli::flags::cache::CacheFlags;
 use crate::error::Result;
 use crate::layer::Compression;
-use crate::oci::{Descriptor, Reference};
 use crate::progress::Progress;
 use crate::registry::OnDemand;
 use crate::source::cached::CachedImages;
 use crate::source::step_cache::{SigningKey, StepCache, StepKeys, VerifyingKey};
-use crate::store::{Beside, Store};
+use crate::store::Beside;
 
-/// The caches that the flags name, and the [`Store`] of the layers in them.
+/// The caches that the flags name.
 pub struct Caches<'a> {
     pub images: CachedImages<'a>,
     pub steps: StepCache<'a>,
@@ -44,25 +41,9 @@ impl<'a> Caches<'a> {
         Ok(Caches { images, steps })
     }
 
-    fn both(&self) -> Beside<'_> {
+    /// Returns the store of the layers in them.
+    pub fn layers(&self) -> Beside<'_> {
         Beside { first: &self.steps, second: &self.images }
-    }
-}
-
-impl Store for Caches<'_> {
-    fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
-        match self.steps.has(descriptor)? {
-            true => self.steps.open(descriptor),
-            false => self.images.open(descriptor),
-        }
-    }
-
-    fn resolve(&self, name: Option<&str>) -> Result<Descriptor> {
-        self.both().resolve(name)
-    }
-
-    fn origin(&self, descriptor: &Descriptor) -> Option<&Reference> {
-        self.steps.origin(descriptor).or_else(|| self.images.origin(descriptor))
     }
 }
 

@@ -376,7 +376,8 @@ impl BuildRequest<'_> {
             }?;
             if leaves && is_pushed { leave() } else { Ok(()) }
         };
-        let layered = Layered::new(store, &caches);
+        let layers = caches.layers();
+        let layered = Layered::new(store, &layers);
         // What was done for nothing need not be done again.
         let built = build(Some(&caches.images).filter(|_| !is_verified && !is_squashed))
             .inspect_err(|_| drop(caches.steps.write(&layered)))?;

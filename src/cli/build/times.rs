@@ -1,8 +1,7 @@
 //! The times of an image and its files.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use crate::error::{Error, Result};
+use crate::net::date;
 use crate::plan::Checkout;
 use crate::source::modified::Modified;
 
@@ -14,7 +13,7 @@ pub fn times(flag: Option<&str>, epoch: Option<i64>, checkout: Option<&Checkout>
     let given = match flag {
         None => return Ok((usual, Modified::default())),
         Some("preserve") => return Ok((usual, Modified::Preserve)),
-        Some("now") => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64),
+        Some("now") => date::now(),
         Some("git") => commit.ok_or_else(|| {
             Error::input("--timestamp git: the context is in no git checkout with a commit")
                 .with_hint("give the time in seconds since 1970")

@@ -12,10 +12,11 @@ use crate::cli::environment::Environment;
 use crate::cli::flags::value::value;
 use crate::cli::print::{answer_json, answer_lines};
 use crate::error::{Result, escape};
+use crate::net::date;
 use crate::oci::{Digest, Reference};
 use crate::plan::label::rfc3339;
 use crate::plan::quantity::Age;
-use crate::source::step_cache::{ListedEntry, RegistrySteps, now};
+use crate::source::step_cache::{ListedEntry, RegistrySteps, StepPlace};
 
 /// Remove the steps from a registry that no build has used or written for a while
 ///
@@ -74,7 +75,7 @@ pub fn sweep(arguments: &SweepArguments, environment: &Environment) -> Result<()
 
 /// The time so long ago, in seconds since 1970.
 fn since(age: Duration) -> i64 {
-    now().saturating_sub(i64::try_from(age.as_secs()).unwrap_or(i64::MAX))
+    date::now().saturating_sub(i64::try_from(age.as_secs()).unwrap_or(i64::MAX))
 }
 
 /// The size of all layers in bytes, each counted once.
@@ -101,5 +102,5 @@ fn document(ListedEntry { entry, tag, manifest }: &ListedEntry) -> Value {
 }
 
 fn shown(name: &Reference) -> String {
-    name.tag().map_or_else(|| name.name(), |tag| format!("{}:{tag}", name.name()))
+    StepPlace::Registry(name.clone()).to_string()
 }

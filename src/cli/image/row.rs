@@ -1,7 +1,5 @@
 //! What lists say of an image, in docker's words.
 
-use std::time::UNIX_EPOCH;
-
 use serde::Serialize;
 
 use crate::cli::age::ago;
@@ -95,7 +93,7 @@ fn written_by_go(seconds: u64) -> Option<String> {
 
 /// Returns what a time of a config is in seconds since 1970; none if it is no such time.
 pub fn seconds(time: &str) -> Option<u64> {
-    date::rfc3339(time)?.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
+    u64::try_from(date::seconds(time)?).ok()
 }
 
 /// What docker shows where it does not know.

@@ -1,8 +1,6 @@
 //! What is kept of a step that was done: an artifact (image-spec, manifest.md, "Guidelines for Artifact Usage") whose only
 //! layer is that of the step, and whose annotations say the rest.
 
-use std::time::UNIX_EPOCH;
-
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -160,7 +158,7 @@ impl StepEntry {
             title: said(TITLE).unwrap_or_default().to_owned(),
             layer,
             printed: said(PRINTED).map(|text| text.lines().map(str::to_owned).collect()).unwrap_or_default(),
-            written: said(WRITTEN).and_then(seconds_of),
+            written: said(WRITTEN).and_then(date::seconds),
             signature: said(SIGNATURE).map(str::to_owned),
         })
     }
@@ -171,12 +169,6 @@ impl Keyed for Vec<WrittenPart> {}
 /// Returns `error`, by which an entry cannot be read, as one of the entry alone.
 pub fn as_wrong(error: Error) -> Error {
     Error { kind: ErrorKind::Integrity, ..error }
-}
-
-/// Returns the time that `text` says (RFC 3339), in seconds since 1970; none if it says none, or one before.
-pub fn seconds_of(text: &str) -> Option<i64> {
-    let since = date::rfc3339(text)?.duration_since(UNIX_EPOCH).ok()?;
-    i64::try_from(since.as_secs()).ok()
 }
 
 /// As much of `text` from its beginning as is kept.

@@ -14,9 +14,7 @@ mod sweep;
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use self::entry::{Lookup, StepEntry};
 use self::place::OpenPlace;
@@ -25,10 +23,10 @@ pub use self::signature::{SigningKey, VerifyingKey};
 pub use self::sweep::{ListedEntry, RegistrySteps, Unused};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layer::{Compression, Layer, LayerReader};
-use crate::net::Stop;
+use crate::net::{Stop, date};
 use crate::oci::{Descriptor, Digest, Reference};
 use crate::progress::{Event, Progress, WarningKind};
-use crate::registry::OnDemand;
+use crate::registry::{OnDemand, each};
 use crate::source::cached::CACHE_DEADLINE;
 use crate::store::Store;
 use crate::sync::locked;
@@ -197,7 +195,7 @@ impl<'a> StepCache<'a> {
 
     /// Notes that what was found of `key` is wrong: it is written anew.
     pub fn refuse(&self, key: &Digest, error: &Error) {
-        locked(&self.wrong).insert(*key);
+        self.replace(key);
         let message = format!("a step is done after all: {}", error.message);
         (self.progress)(Event::Warning { kind: WarningKind::CacheNotUsed, message: &message });
     }
@@ -232,7 +230,7 @@ impl<'a> StepCache<'a> {
             return Err(Error::not_found(format!("there is no blob {digest}")));
         };
         let blob = source.open.layer(&layer.descriptor).inspect_err(|_| self.replace(&key))?;
-        Ok(Box::new(Doubting { layer: LayerReader::new(blob, &layer), wrong: &self.wrong, key }))
+        Ok(Box::new(Doubting { layer: LayerReader::new(blob, &layer), cache: self, key }))
     }
 
     /// Writes all steps that were noted to where they are missing, with their layers, which are in `store`. What cannot be written
@@ -251,13 +249,14 @@ impl<'a> StepCache<'a> {
             let used: Vec<&NotedStep> =
                 noted.iter().filter(is_wanted).filter(|step| seen.insert(step.entry.key)).collect();
             let is_missing = |step: &&&NotedStep| !known.contains(&step.entry.key) || wrong.contains(&step.entry.key);
-            let missing: Vec<&NotedStep> = used.iter().filter(is_missing).copied().collect();
-            let written = each(&missing, |step| {
+            let missing = used.iter().filter(is_missing);
+            let written = each(missing, WRITTEN_AT_ONCE, &Stop::default(), |step| {
                 let is_new = wrong.contains(&step.entry.key);
                 if !is_new && open.has(&step.entry.key)? { Ok(()) } else { open.put(&step.entry, store) }
             });
             let keys: Vec<Digest> = used.iter().map(|step| step.entry.key).collect();
-            let written = written.and_then(|()| if keys.is_empty() { Ok(()) } else { open.note_uses(&keys, now()) });
+            let written =
+                written.and_then(|()| if keys.is_empty() { Ok(()) } else { open.note_uses(&keys, date::now()) });
             if let Err(error) = written {
                 if destination.must_succeed {
                     return Err(error);
@@ -279,7 +278,7 @@ impl<'a> StepCache<'a> {
     fn blame(&self, source: &Source<'_>, key: &Digest, error: &Error) {
         let is_entry = error.kind == ErrorKind::Integrity;
         if is_entry {
-            locked(&self.wrong).insert(*key);
+            self.replace(key);
         } else if source.is_off.swap(true, Ordering::Relaxed) {
             return;
         }
@@ -321,48 +320,19 @@ impl Store for StepCache<'_> {
     }
 }
 
-/// The time in seconds since 1970.
-pub fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-}
-
 /// Notes the key of a layer that cannot be read to its end as wrong.
-struct Doubting<'c, R> {
+struct Doubting<'c, 'a, R> {
     layer: R,
-    wrong: &'c Mutex<HashSet<Digest>>,
+    cache: &'c StepCache<'a>,
     key: Digest,
 }
 
-impl<R: Read> Read for Doubting<'_, R> {
+impl<R: Read> Read for Doubting<'_, '_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.layer.read(buffer).inspect_err(|error| {
             if error.kind() != io::ErrorKind::Interrupted {
-                locked(self.wrong).insert(self.key);
+                self.cache.replace(&self.key);
             }
         })
     }
-}
-
-/// Does `work` with each of `steps`, several at a time. The first failure ends it.
-fn each(steps: &[&NotedStep], work: impl Fn(&NotedStep) -> Result<()> + Sync) -> Result<()> {
-    let (next, failure) = (AtomicUsize::new(0), Mutex::new(None));
-    let run = || {
-        while locked(&failure).is_none()
-            && let Some(step) = steps.get(next.fetch_add(1, Ordering::Relaxed))
-        {
-            if let Err(error) = work(step) {
-                locked(&failure).get_or_insert(error);
-            }
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 1..WRITTEN_AT_ONCE.min(steps.len()) {
-            // Without a further thread it takes longer.
-            let _ = thread::Builder::new().spawn_scoped(scope, run);
-        }
-        run();
-    });
-    let failure = locked(&failure).take();
-    failure.map_or(Ok(()), Err)
 }

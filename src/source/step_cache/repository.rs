@@ -10,7 +10,7 @@ use crate::net::Stop;
 use crate::oci::{Descriptor, Digest, Reference, media_type};
 use crate::progress::{Progress, silent};
 use crate::registry::{OnDemand, Repository};
-use crate::store::Store;
+use crate::store::{Beside, Gathered, Store};
 
 pub struct StepRepository<'a> {
     reference: Reference,
@@ -70,7 +70,9 @@ impl<'a> StepRepository<'a> {
             let config = (Descriptor::of(kind, &config), config);
             let layer = entry.layer.as_ref().map(|layer| layer.descriptor.clone());
             let blobs: Vec<Descriptor> = layer.into_iter().chain([config.0.clone()]).collect();
-            let store = WithConfig { config: &config, store };
+            let mut made = Gathered::default();
+            made.put(config.0.digest, config.1);
+            let store = Beside { first: &made, second: store };
             let document = (Descriptor::of(media_type::IMAGE_MANIFEST, &manifest), manifest);
             self.repository.put_artifact(&self.tag(&entry.key), &document, &blobs, &store)
         };
@@ -94,32 +96,11 @@ impl<'a> StepRepository<'a> {
     }
 
     fn tag(&self, key: &Digest) -> String {
-        match self.reference.tag() {
-            Some(tag) => format!("{tag}-step-{}", key.hex()),
-            None => format!("step-{}", key.hex()),
-        }
+        tag_of(&self.reference, &format!("step-{}", key.hex()))
     }
 }
 
-/// A store, and a configuration that was made for an entry.
-struct WithConfig<'a> {
-    config: &'a (Descriptor, Vec<u8>),
-    store: &'a dyn Store,
-}
-
-impl Store for WithConfig<'_> {
-    fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
-        match self.config {
-            (config, bytes) if config.digest == descriptor.digest => Ok(Box::new(bytes.as_slice())),
-            _ => self.store.open(descriptor),
-        }
-    }
-
-    fn resolve(&self, name: Option<&str>) -> Result<Descriptor> {
-        self.store.resolve(name)
-    }
-
-    fn origin(&self, descriptor: &Descriptor) -> Option<&Reference> {
-        self.store.origin(descriptor)
-    }
+/// Returns the tag of a document, behind the one that keeps those of `reference` apart.
+pub fn tag_of(reference: &Reference, rest: &str) -> String {
+    reference.tag().map_or_else(|| rest.to_owned(), |tag| format!("{tag}-{rest}"))
 }

@@ -6,18 +6,18 @@
 use std::collections::HashSet;
 use std::io::Read;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use serde::{Deserialize, Serialize};
 
-use super::entry::{ENTRY_LIMIT, StepEntry, seconds_of};
+use super::entry::{ENTRY_LIMIT, StepEntry};
+use super::repository::tag_of;
 use crate::error::{Error, Result};
+use crate::net::{Stop, date};
 use crate::oci::{Descriptor, Digest, ImageManifest, Keyed, Map, Reference, from_json, media_type, to_json};
 use crate::plan::label::rfc3339;
 use crate::progress::silent;
-use crate::registry::{OnDemand, Repository};
-use crate::store::Store;
+use crate::registry::{OnDemand, Repository, each};
+use crate::store::{Gathered, Store};
 use crate::sync::locked;
 
 /// The type of a document that says which keys a build has used, and that of the list itself.
@@ -27,8 +27,8 @@ const USES_LIST: &str = "application/vnd.dev.ocibake.step-uses.v1+json";
 /// A larger list of keys is not one of a build.
 const USES_LIMIT: u64 = 16 << 20;
 
-/// So many documents are read at a time.
-const READ_AT_ONCE: usize = 8;
+/// So many documents are read, or removed, at a time.
+const MOST_AT_ONCE: usize = 8;
 
 const DAY: i64 = 24 * 60 * 60;
 
@@ -83,7 +83,7 @@ impl<'a> RegistrySteps<'a> {
             let entry = StepEntry::read(&manifest, &key).ok();
             Ok(entry.map(|entry| ListedEntry { entry, tag: tag.clone(), manifest: Digest::of(&manifest) }))
         };
-        Ok(each(&tags, entry)?.into_iter().flatten().collect())
+        Ok(read_all(&tags, entry)?.into_iter().flatten().collect())
     }
 
     /// Returns what no build has used, or written, since `since`, in seconds since 1970.
@@ -99,7 +99,7 @@ impl<'a> RegistrySteps<'a> {
             Ok(Some((Digest::of(&bytes), is_recent, keys)))
         };
         let (mut unused, mut used) = (Unused::default(), HashSet::new());
-        for (digest, is_recent, keys) in each(&tags, read)?.into_iter().flatten() {
+        for (digest, is_recent, keys) in read_all(&tags, read)?.into_iter().flatten() {
             used.extend(keys);
             if !is_recent {
                 unused.uses.push(digest);
@@ -118,13 +118,12 @@ impl<'a> RegistrySteps<'a> {
     /// Removes what is `unused`. The first failure ends it.
     pub fn remove(&self, unused: &Unused) -> Result<()> {
         let entries = unused.entries.iter().map(|listed| listed.manifest);
-        let all: Vec<Digest> = entries.chain(unused.uses.iter().copied()).collect();
-        each(&all, |digest| {
-            self.repository.delete_manifest(*digest).map_err(|error| {
+        let all = entries.chain(unused.uses.iter().copied());
+        each(all, MOST_AT_ONCE, &Stop::default(), |digest| {
+            self.repository.delete_manifest(digest).map_err(|error| {
                 error.with_hint("the registry has to allow that manifests are deleted, and so have you")
             })
         })
-        .map(drop)
     }
 
     /// Notes that a build has used `keys` on the day of `now`, in seconds since 1970.
@@ -150,7 +149,9 @@ impl<'a> RegistrySteps<'a> {
         }
         let document = (Descriptor::of(media_type::IMAGE_MANIFEST, &manifest), manifest);
         let blobs = [empty.0.clone(), list.0.clone()];
-        self.repository.put_artifact(&tag, &document, &blobs, &Two([empty, list]))
+        let mut made = Gathered::default();
+        [empty, list].into_iter().for_each(|(descriptor, bytes)| made.put(descriptor.digest, bytes));
+        self.repository.put_artifact(&tag, &document, &blobs, &made)
     }
 
     /// The keys that a document of uses lists.
@@ -168,9 +169,8 @@ impl<'a> RegistrySteps<'a> {
         Ok(from_json::<UsedKeys>("a list of the steps that a build has used", &bytes)?.0)
     }
 
-    /// A tag of a document, behind the one that keeps entries apart.
     fn tag(&self, rest: &str) -> String {
-        self.reference.tag().map_or_else(|| rest.to_owned(), |tag| format!("{tag}-{rest}"))
+        tag_of(&self.reference, rest)
     }
 }
 
@@ -178,48 +178,18 @@ impl<'a> RegistrySteps<'a> {
 fn day(text: &str) -> Option<i64> {
     let (year, rest) = text.split_at_checked(4)?;
     let (month, day) = rest.split_at_checked(2)?;
-    seconds_of(&format!("{year}-{month}-{day}T00:00:00Z"))
+    date::seconds(&format!("{year}-{month}-{day}T00:00:00Z"))
 }
 
-/// What `work` returns for each of `items`, in their order; several are worked at at a time. The first failure ends it.
-fn each<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
-    let (next, results, failure) = (AtomicUsize::new(0), Mutex::new(Vec::new()), Mutex::new(None));
-    let run = || {
-        while locked(&failure).is_none() {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(item) = items.get(number) else { return };
-            match work(item) {
-                Ok(result) => locked(&results).push((number, result)),
-                Err(error) => drop(locked(&failure).get_or_insert(error)),
-            }
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 1..READ_AT_ONCE.min(items.len()) {
-            // Without a further thread it takes longer.
-            let _ = thread::Builder::new().spawn_scoped(scope, run);
-        }
-        run();
-    });
-    if let Some(error) = locked(&failure).take() {
-        return Err(error);
-    }
+/// What `read` returns for each of `tags`, in their order. The first failure ends it.
+fn read_all<R: Send>(tags: &[String], read: impl Fn(&String) -> Result<R> + Sync) -> Result<Vec<R>> {
+    let results = Mutex::new(Vec::new());
+    each(tags.iter().enumerate(), MOST_AT_ONCE, &Stop::default(), |(number, tag)| {
+        let result = read(tag)?;
+        locked(&results).push((number, result));
+        Ok(())
+    })?;
     let mut results = std::mem::take(&mut *locked(&results));
     results.sort_by_key(|(number, _)| *number);
     Ok(results.into_iter().map(|(_, result)| result).collect())
-}
-
-/// Two small documents as a store.
-struct Two([(Descriptor, Vec<u8>); 2]);
-
-impl Store for Two {
-    fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
-        let found = self.0.iter().find(|(known, _)| known.digest == descriptor.digest);
-        let (_, bytes) = found.ok_or_else(|| Error::not_found(format!("there is no blob {}", descriptor.digest)))?;
-        Ok(Box::new(bytes.as_slice()))
-    }
-
-    fn resolve(&self, _: Option<&str>) -> Result<Descriptor> {
-        Err(Error::not_found("documents have no names here"))
-    }
 }

@@ -229,7 +229,8 @@ impl Together<'_> {
             let cached = Some(&caches.images).filter(|_| !is_squashed);
             build::build(&plan, &build::Options { cached, steps, follow, ..options() })
         });
-        let layered = Layered::new(store, &caches);
+        let layers = caches.layers();
+        let layered = Layered::new(store, &layers);
         // What was done for nothing need not be done again.
         let built = built.inspect_err(|_| drop(caches.steps.write(&layered)))?;
         let delivering = Delivering { together: self, orders: &orders, bases, means, progress };
