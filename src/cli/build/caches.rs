@@ -3,11 +3,11 @@
 use crate::cli::flags::cache::CacheFlags;
 use crate::error::Result;
 use crate::layer::Compression;
-use crate::progress::Progress;
+use crate::progress::{Event, Progress, WarningKind};
 use crate::registry::OnDemand;
 use crate::source::cached::CachedImages;
 use crate::source::step_cache::{SigningKey, StepCache, StepKeys, VerifyingKey};
-use crate::store::Beside;
+use crate::store::{Beside, Layered, LocalStore, Store};
 
 /// The caches that the flags name.
 pub struct Caches<'a> {
@@ -41,9 +41,32 @@ impl<'a> Caches<'a> {
         Ok(Caches { images, steps })
     }
 
-    /// Returns the store of the layers in them.
-    pub fn layers(&self) -> Beside<'_> {
-        Beside { first: &self.steps, second: &self.images }
+    /// Has `build` build with what the images have, and `deliver` write what it returns, whose layers are in the store that it
+    /// is given. Should a layer of a cache not be had when it comes to writing it, both are done once more without. What was
+    /// done is kept for other machines, even if the build fails.
+    pub fn produce<B>(
+        &self,
+        store: &LocalStore,
+        build: impl Fn(Option<&CachedImages<'_>>) -> Result<B>,
+        deliver: impl Fn(&B, &dyn Store) -> Result<()>,
+        progress: Progress<'_>,
+    ) -> Result<B> {
+        let layers = Beside { first: &self.steps, second: &self.images };
+        let layered = Layered::new(store, &layers);
+        // What was done for nothing need not be done again.
+        let built = build(Some(&self.images)).inspect_err(|_| drop(self.steps.write(&layered)))?;
+        let delivered = match deliver(&built, &layered) {
+            Err(error) if layered.has_failed() => {
+                let message = format!("a layer is made here after all: {}", error.message);
+                progress(Event::Warning { kind: WarningKind::CacheNotUsed, message: &message });
+                self.steps.distrust();
+                let built = build(None)?;
+                deliver(&built, store).map(|()| built)
+            }
+            delivered => delivered.map(|()| built),
+        };
+        self.steps.write(&layered)?;
+        delivered
     }
 }
 

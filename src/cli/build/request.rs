@@ -31,7 +31,7 @@ use crate::source::cached::CachedImages;
 use crate::source::context::ContextAccess;
 use crate::source::image::Location;
 use crate::source::modified::Modified;
-use crate::store::{Beside, Graph, Layered, LocalStore, Store};
+use crate::store::{Beside, Graph, LocalStore, Store};
 use crate::sync::Memo;
 
 /// The image of the only target.
@@ -376,26 +376,14 @@ impl BuildRequest<'_> {
             }?;
             if leaves && is_pushed { leave() } else { Ok(()) }
         };
-        let layers = caches.layers();
-        let layered = Layered::new(store, &layers);
-        // What was done for nothing need not be done again.
-        let built = build(Some(&caches.images).filter(|_| !is_verified && !is_squashed))
-            .inspect_err(|_| drop(caches.steps.write(&layered)))?;
-        if is_verified {
-            again(&built)?;
-        }
-        let written = match write(&built, &layered) {
-            Err(error) if layered.has_failed() => {
-                let message = format!("a layer is made here after all: {}", error.message);
-                progress(Event::Warning { kind: WarningKind::CacheNotUsed, message: &message });
-                caches.steps.distrust();
-                let built = build(None)?;
-                write(&built, store).map(|()| built)
+        let build = |cached: Option<&CachedImages<'_>>| {
+            let built = build(cached.filter(|_| !is_verified && !is_squashed))?;
+            if is_verified {
+                again(&built)?;
             }
-            written => written.map(|()| built),
+            Ok(built)
         };
-        caches.steps.write(&layered)?;
-        written
+        caches.produce(store, build, write, progress)
     }
 
     /// Writes an image to `outputs`, in registries to the repositories, too, that get it under its digest.

@@ -24,10 +24,11 @@ use crate::oci::{Digest, Map, Platform, Reference};
 use crate::output;
 use crate::plan::LinkedTarget;
 use crate::plan::join::{JoinedPlan, TargetPlan, join};
-use crate::progress::{Event, FinishedTarget, Progress, WarningKind};
+use crate::progress::{Event, FinishedTarget, Progress};
 use crate::source::base::FoundName;
+use crate::source::cached::CachedImages;
 use crate::source::image::Location;
-use crate::store::Layered;
+use crate::store::Store;
 use crate::sync::Memo;
 
 /// A target that is built, and is where it goes to.
@@ -225,27 +226,17 @@ impl Together<'_> {
             [only] if !is_squashed && !may_be_refused => (&only.outputs[..], &only.names[..]),
             _ => (&[][..], &[][..]),
         };
-        let built = output::while_building(outputs, names, client, progress, |follow| {
-            let cached = Some(&caches.images).filter(|_| !is_squashed);
-            build::build(&plan, &build::Options { cached, steps, follow, ..options() })
-        });
-        let layers = caches.layers();
-        let layered = Layered::new(store, &layers);
-        // What was done for nothing need not be done again.
-        let built = built.inspect_err(|_| drop(caches.steps.write(&layered)))?;
-        let delivering = Delivering { together: self, orders: &orders, bases, means, progress };
-        let delivered = match delivering.deliver(&built, &layered) {
-            Err(error) if layered.has_failed() => {
-                let message = format!("a layer is made here after all: {}", error.message);
-                progress(Event::Warning { kind: WarningKind::CacheNotUsed, message: &message });
-                caches.steps.distrust();
-                let built = build::build(&plan, &build::Options { steps, ..options() })?;
-                delivering.deliver(&built, store).map(|()| built)
-            }
-            delivered => delivered.map(|()| built),
+        let build = |cached: Option<&CachedImages<'_>>| match cached {
+            Some(images) => output::while_building(outputs, names, client, progress, |follow| {
+                let cached = Some(images).filter(|_| !is_squashed);
+                build::build(&plan, &build::Options { cached, steps, follow, ..options() })
+            }),
+            None => build::build(&plan, &build::Options { steps, ..options() }),
         };
-        caches.steps.write(&layered)?;
-        delivered.map(|built| self.built(orders, built))
+        let delivering = Delivering { together: self, orders: &orders, bases, means, progress };
+        let deliver = |built: &Vec<Built>, store: &dyn Store| delivering.deliver(built, store);
+        let built = caches.produce(store, build, deliver, progress)?;
+        Ok(self.built(orders, built))
     }
 
     fn built(&self, orders: Vec<BuildOrder>, built: Vec<Built>) -> Vec<BuiltTarget> {
