@@ -72,8 +72,12 @@ impl Repository<'_> {
         blobs: &[Descriptor],
         store: &dyn Store,
     ) -> Result<()> {
-        let access = self.access.push();
-        thread::scope(|scope| blobs.iter().try_for_each(|blob| self.push_blob(&access, scope, store, blob)))?;
-        self.put_tag(&access, manifest, tag)
+        blobs.iter().try_for_each(|blob| self.put_blob(blob, store))?;
+        self.put_tag(&self.access.push(), manifest, tag)
+    }
+
+    /// Puts a blob, which is in `store`, unless the repository has it.
+    pub fn put_blob(&self, blob: &Descriptor, store: &dyn Store) -> Result<()> {
+        thread::scope(|scope| self.push_blob(&self.access.push(), scope, store, blob))
     }
 }

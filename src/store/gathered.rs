@@ -39,7 +39,7 @@ impl<'a> Gathered<'a> {
         }
     }
 
-    /// Takes a manifest or index that was made here.
+    /// Takes a document that was made here.
     pub fn put(&mut self, digest: Digest, bytes: Vec<u8>) {
         self.documents.insert(digest, bytes);
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layer::Layer;
 use crate::net::date;
-use crate::oci::{Descriptor, Digest, ImageManifest, KeyPart, Keyed, Map, from_json, media_type, to_json};
+use crate::oci::{Descriptor, Digest, ImageManifest, KeyPart, Keyed, Map, Reference, from_json, media_type, to_json};
 use crate::plan::label::rfc3339;
 
 /// The type of the artifact.
@@ -169,6 +169,11 @@ impl Keyed for Vec<WrittenPart> {}
 /// Returns `error`, by which an entry cannot be read, as one of the entry alone.
 pub fn as_wrong(error: Error) -> Error {
     Error { kind: ErrorKind::Integrity, ..error }
+}
+
+/// Returns the tag of a document, behind the one that keeps those of `reference` apart.
+pub fn tag_of(reference: &Reference, rest: &str) -> String {
+    reference.tag().map_or_else(|| rest.to_owned(), |tag| format!("{tag}-{rest}"))
 }
 
 /// As much of `text` from its beginning as is kept.

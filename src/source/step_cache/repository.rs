@@ -3,14 +3,14 @@
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::entry::{ENTRY_LIMIT, EntryForm, Lookup, StepEntry, as_wrong};
+use super::entry::{ENTRY_LIMIT, EntryForm, Lookup, StepEntry, as_wrong, tag_of};
 use super::sweep::RegistrySteps;
 use crate::error::{Error, Result};
 use crate::net::Stop;
 use crate::oci::{Descriptor, Digest, Reference, media_type};
 use crate::progress::{Progress, silent};
 use crate::registry::{OnDemand, Repository};
-use crate::store::{Beside, Gathered, Store};
+use crate::store::{Gathered, Store};
 
 pub struct StepRepository<'a> {
     reference: Reference,
@@ -67,15 +67,15 @@ impl<'a> StepRepository<'a> {
                 EntryForm::Artifact => media_type::EMPTY,
                 EntryForm::Image => media_type::IMAGE_CONFIG,
             };
-            let config = (Descriptor::of(kind, &config), config);
-            let layer = entry.layer.as_ref().map(|layer| layer.descriptor.clone());
-            let blobs: Vec<Descriptor> = layer.into_iter().chain([config.0.clone()]).collect();
+            let named = Descriptor::of(kind, &config);
             let mut made = Gathered::default();
-            made.put(config.0.digest, config.1);
-            let store = Beside { first: &made, second: store };
+            made.put(named.digest, config);
             let document = (Descriptor::of(media_type::IMAGE_MANIFEST, &manifest), manifest);
-            self.repository.put_artifact(&self.tag(&entry.key), &document, &blobs, &store)
+            self.repository.put_artifact(&self.tag(&entry.key), &document, &[named], &made)
         };
+        if let Some(layer) = &entry.layer {
+            self.repository.put_blob(&layer.descriptor, store)?;
+        }
         if self.takes_images.load(Ordering::Relaxed) {
             return put(EntryForm::Image);
         }
@@ -98,9 +98,4 @@ impl<'a> StepRepository<'a> {
     fn tag(&self, key: &Digest) -> String {
         tag_of(&self.reference, &format!("step-{}", key.hex()))
     }
-}
-
-/// Returns the tag of a document, behind the one that keeps those of `reference` apart.
-pub fn tag_of(reference: &Reference, rest: &str) -> String {
-    reference.tag().map_or_else(|| rest.to_owned(), |tag| format!("{tag}-{rest}"))
 }

@@ -9,8 +9,7 @@ use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 
-use super::entry::{ENTRY_LIMIT, StepEntry};
-use super::repository::tag_of;
+use super::entry::{ENTRY_LIMIT, StepEntry, tag_of};
 use crate::error::{Error, Result};
 use crate::net::{Stop, date};
 use crate::oci::{Descriptor, Digest, ImageManifest, Keyed, Map, Reference, from_json, media_type, to_json};
@@ -75,21 +74,23 @@ impl<'a> RegistrySteps<'a> {
 
     /// Returns all entries, in the order of their tags. What is under such a tag and is not an entry is left out.
     pub fn entries(&self) -> Result<Vec<ListedEntry>> {
+        self.entries_among(&self.repository.tags()?)
+    }
+
+    fn entries_among(&self, tags: &[String]) -> Result<Vec<ListedEntry>> {
         let prefix = self.tag("step-");
-        let tags: Vec<String> = self.repository.tags()?.into_iter().filter(|tag| tag.starts_with(&prefix)).collect();
         let entry = |tag: &String| -> Result<Option<ListedEntry>> {
             let Ok(key) = format!("sha256:{}", &tag[prefix.len()..]).parse::<Digest>() else { return Ok(None) };
             let Some(manifest) = self.repository.manifest_of(tag, ENTRY_LIMIT)? else { return Ok(None) };
             let entry = StepEntry::read(&manifest, &key).ok();
             Ok(entry.map(|entry| ListedEntry { entry, tag: tag.clone(), manifest: Digest::of(&manifest) }))
         };
-        Ok(read_all(&tags, entry)?.into_iter().flatten().collect())
+        Ok(read_all(tags, &prefix, entry)?.into_iter().flatten().collect())
     }
 
     /// Returns what no build has used, or written, since `since`, in seconds since 1970.
     pub fn unused(&self, since: i64) -> Result<Unused> {
-        let prefix = self.tag("uses-");
-        let tags: Vec<String> = self.repository.tags()?.into_iter().filter(|tag| tag.starts_with(&prefix)).collect();
+        let (tags, prefix) = (self.repository.tags()?, self.tag("uses-"));
         let read = |tag: &String| -> Result<Option<(Digest, bool, Vec<String>)>> {
             let Some(bytes) = self.repository.manifest_of(tag, ENTRY_LIMIT)? else { return Ok(None) };
             let day = tag[prefix.len()..].get(..8).and_then(day);
@@ -99,13 +100,13 @@ impl<'a> RegistrySteps<'a> {
             Ok(Some((Digest::of(&bytes), is_recent, keys)))
         };
         let (mut unused, mut used) = (Unused::default(), HashSet::new());
-        for (digest, is_recent, keys) in read_all(&tags, read)?.into_iter().flatten() {
+        for (digest, is_recent, keys) in read_all(&tags, &prefix, read)?.into_iter().flatten() {
             used.extend(keys);
             if !is_recent {
                 unused.uses.push(digest);
             }
         }
-        for listed in self.entries()? {
+        for listed in self.entries_among(&tags)? {
             let is_new = listed.entry.written.is_some_and(|written| written >= since);
             match is_new || used.contains(&listed.entry.key.hex()) {
                 true => unused.kept += 1,
@@ -181,10 +182,11 @@ fn day(text: &str) -> Option<i64> {
     date::seconds(&format!("{year}-{month}-{day}T00:00:00Z"))
 }
 
-/// What `read` returns for each of `tags`, in their order. The first failure ends it.
-fn read_all<R: Send>(tags: &[String], read: impl Fn(&String) -> Result<R> + Sync) -> Result<Vec<R>> {
+/// What `read` returns for each of `tags` that begins with `prefix`, in their order. The first failure ends it.
+fn read_all<R: Send>(tags: &[String], prefix: &str, read: impl Fn(&String) -> Result<R> + Sync) -> Result<Vec<R>> {
     let results = Mutex::new(Vec::new());
-    each(tags.iter().enumerate(), MOST_AT_ONCE, &Stop::default(), |(number, tag)| {
+    let tags = tags.iter().filter(|tag| tag.starts_with(prefix));
+    each(tags.enumerate(), MOST_AT_ONCE, &Stop::default(), |(number, tag)| {
         let result = read(tag)?;
         locked(&results).push((number, result));
         Ok(())
