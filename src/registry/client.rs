@@ -1,7 +1,7 @@
 //! The client that programs hold.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::access::{Access, Registry};
 use super::answer::join;
@@ -60,6 +60,23 @@ impl Client {
         work: impl Fn(T) -> Result<()> + Sync,
     ) -> Result<()> {
         each(items, self.parallel, &Stop::default(), work)
+    }
+
+    /// The same, and returns what `work` returns for each, in their order.
+    pub fn gather<T: Send, R: Send>(
+        &self,
+        items: impl IntoIterator<Item = T>,
+        work: impl Fn(T) -> Result<R> + Sync,
+    ) -> Result<Vec<R>> {
+        let results = Mutex::new(Vec::new());
+        self.each(items.into_iter().enumerate(), |(number, item)| {
+            let result = work(item)?;
+            locked(&results).push((number, result));
+            Ok(())
+        })?;
+        let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+        results.sort_by_key(|(number, _)| *number);
+        Ok(results.into_iter().map(|(_, result)| result).collect())
     }
 
     /// Returns what is known of a registry, to all who speak to it.

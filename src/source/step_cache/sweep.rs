@@ -5,19 +5,17 @@
 
 use std::collections::HashSet;
 use std::io::Read;
-use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 
 use super::entry::{ENTRY_LIMIT, StepEntry, tag_of};
 use crate::error::{Error, Result};
-use crate::net::{Stop, date};
+use crate::net::date;
 use crate::oci::{Descriptor, Digest, ImageManifest, Keyed, Map, Reference, from_json, media_type, to_json};
 use crate::plan::label::rfc3339;
 use crate::progress::silent;
-use crate::registry::{OnDemand, Repository, each};
+use crate::registry::{Client, OnDemand, Repository};
 use crate::store::{Gathered, Store};
-use crate::sync::locked;
 
 /// The type of a document that says which keys a build has used, and that of the list itself.
 const USES: &str = "application/vnd.dev.ocibake.step-uses.v1";
@@ -26,14 +24,12 @@ const USES_LIST: &str = "application/vnd.dev.ocibake.step-uses.v1+json";
 /// A larger list of keys is not one of a build.
 const USES_LIMIT: u64 = 16 << 20;
 
-/// So many documents are read, or removed, at a time.
-const MOST_AT_ONCE: usize = 8;
-
 const DAY: i64 = 24 * 60 * 60;
 
 /// The steps that a registry keeps.
 pub struct RegistrySteps<'a> {
     reference: Reference,
+    client: &'a Client,
     repository: Repository<'a>,
 }
 
@@ -68,8 +64,9 @@ impl Keyed for UsedKeys {}
 impl<'a> RegistrySteps<'a> {
     /// Returns the steps that are kept under `reference`. Nothing is asked yet.
     pub fn new(reference: Reference, client: &'a OnDemand) -> Result<Self> {
-        let repository = client.client()?.repository(&reference, &silent);
-        Ok(RegistrySteps { reference, repository })
+        let client = client.client()?;
+        let repository = client.repository(&reference, &silent);
+        Ok(RegistrySteps { reference, client, repository })
     }
 
     /// Returns all entries, in the order of their tags. What is under such a tag and is not an entry is left out.
@@ -85,7 +82,8 @@ impl<'a> RegistrySteps<'a> {
             let entry = StepEntry::read(&manifest, &key).ok();
             Ok(entry.map(|entry| ListedEntry { entry, tag: tag.clone(), manifest: Digest::of(&manifest) }))
         };
-        Ok(read_all(tags, &prefix, entry)?.into_iter().flatten().collect())
+        let tags = tags.iter().filter(|tag| tag.starts_with(&prefix));
+        Ok(self.client.gather(tags, entry)?.into_iter().flatten().collect())
     }
 
     /// Returns what no build has used, or written, since `since`, in seconds since 1970.
@@ -100,7 +98,8 @@ impl<'a> RegistrySteps<'a> {
             Ok(Some((Digest::of(&bytes), is_recent, keys)))
         };
         let (mut unused, mut used) = (Unused::default(), HashSet::new());
-        for (digest, is_recent, keys) in read_all(&tags, &prefix, read)?.into_iter().flatten() {
+        let documents = self.client.gather(tags.iter().filter(|tag| tag.starts_with(&prefix)), read)?;
+        for (digest, is_recent, keys) in documents.into_iter().flatten() {
             used.extend(keys);
             if !is_recent {
                 unused.uses.push(digest);
@@ -120,7 +119,7 @@ impl<'a> RegistrySteps<'a> {
     pub fn remove(&self, unused: &Unused) -> Result<()> {
         let entries = unused.entries.iter().map(|listed| listed.manifest);
         let all = entries.chain(unused.uses.iter().copied());
-        each(all, MOST_AT_ONCE, &Stop::default(), |digest| {
+        self.client.each(all, |digest| {
             self.repository.delete_manifest(digest).map_err(|error| {
                 error.with_hint("the registry has to allow that manifests are deleted, and so have you")
             })
@@ -180,18 +179,4 @@ fn day(text: &str) -> Option<i64> {
     let (year, rest) = text.split_at_checked(4)?;
     let (month, day) = rest.split_at_checked(2)?;
     date::seconds(&format!("{year}-{month}-{day}T00:00:00Z"))
-}
-
-/// What `read` returns for each of `tags` that begins with `prefix`, in their order. The first failure ends it.
-fn read_all<R: Send>(tags: &[String], prefix: &str, read: impl Fn(&String) -> Result<R> + Sync) -> Result<Vec<R>> {
-    let results = Mutex::new(Vec::new());
-    let tags = tags.iter().filter(|tag| tag.starts_with(prefix));
-    each(tags.enumerate(), MOST_AT_ONCE, &Stop::default(), |(number, tag)| {
-        let result = read(tag)?;
-        locked(&results).push((number, result));
-        Ok(())
-    })?;
-    let mut results = std::mem::take(&mut *locked(&results));
-    results.sort_by_key(|(number, _)| *number);
-    Ok(results.into_iter().map(|(_, result)| result).collect())
 }

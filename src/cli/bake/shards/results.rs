@@ -1,7 +1,5 @@
 //! The results of shards, in the registry.
 
-use std::sync::Mutex;
-
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{Document, Existing, Reader};
 use crate::oci::{Descriptor, Digest, Platform, Reference, media_type};
@@ -9,7 +7,6 @@ use crate::plan::shared::{PlanNode, RESULT_LIMIT, SharedPlan, read_result, resul
 use crate::progress::Progress;
 use crate::registry::{Client, Repository};
 use crate::store::{Graph, LocalStore, Store, read_document};
-use crate::sync::locked;
 
 /// What to do where two machines have made two things of one node.
 const DIFFERS: &str = "its commands do not make the same twice: shards that share a step cache (cache-to and cache-from) run them \
@@ -35,12 +32,12 @@ impl<'a> Results<'a> {
     /// Returns the manifest that each of `nodes` has a result for, in their order. Fails for a result that is not one of this plan
     /// and node.
     pub fn find_all(&self, nodes: &[&PlanNode]) -> Result<Vec<FoundResult>> {
-        self.all(nodes, |node| self.find(node))
+        self.client.gather(nodes, |node| self.find(node))
     }
 
     /// The same, of manifests that every repository of their targets has.
     pub fn find_whole(&self, nodes: &[&PlanNode]) -> Result<Vec<FoundResult>> {
-        self.all(nodes, |node| match self.find(node)? {
+        self.client.gather(nodes, |node| match self.find(node)? {
             Some(manifest) if self.is_whole(node, &manifest)? => Ok(Some(manifest)),
             _ => Ok(None),
         })
@@ -140,19 +137,5 @@ impl<'a> Results<'a> {
 
     fn repository(&self, node: &PlanNode) -> Result<Repository<'_>> {
         Ok(self.client.repository(&self.name(node)?, self.progress))
-    }
-
-    fn all(
-        &self,
-        nodes: &[&PlanNode],
-        find: impl Fn(&PlanNode) -> Result<FoundResult> + Sync,
-    ) -> Result<Vec<FoundResult>> {
-        let found = Mutex::new(vec![None; nodes.len()]);
-        self.client.each(nodes.iter().enumerate(), |(place, node)| {
-            let manifest = find(node)?;
-            locked(&found)[place] = manifest;
-            Ok(())
-        })?;
-        Ok(found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 }
