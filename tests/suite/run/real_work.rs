@@ -72,8 +72,10 @@ RUN /venv/bin/python -c 'import greet; print(greet.WORD)' > /data/said && /out/g
 ENTRYPOINT ["/bin/sh"]
 "#;
 
-/// What has the time in it, or names of its own, each time it is made.
-const VARIES: [&str; 7] = [
+/// What has the time in it, or names of its own, each time it is made. apt's log of its plan numbers packages by where they stand
+/// in the lists of that moment's mirror.
+const VARIES: [&str; 8] = [
+    "var/log/apt/eipp.log.xz",
     "var/log/apt/history.log",
     "var/log/apt/term.log",
     "var/log/dpkg.log",
