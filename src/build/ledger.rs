@@ -13,6 +13,7 @@ use super::step::{self, Below, ContentMark, Leaves, StepChange};
 use crate::error::Error;
 use crate::layer::Layer;
 use crate::oci::{Digest, KeyBuilder, KeyPart};
+use crate::progress::StepOutcome;
 use crate::source::step_cache::FoundStep;
 use crate::tree::{Entry, Files};
 
@@ -64,6 +65,10 @@ pub struct Ledger {
 #[derive(Default)]
 pub struct Slot {
     pub mark: Option<Mark>,
+    /// The parts of the key of the mark.
+    pub parts: Vec<KeyPart>,
+    /// What was told of what has become of it.
+    pub settled: Option<StepOutcome>,
     /// None if it is not known on other machines, or nobody is to be asked.
     pub portable: Option<PortableMark>,
     /// What another machine says of it.
@@ -125,10 +130,18 @@ pub struct LayerSource {
     pub content: Option<Arc<ContentMark>>,
 }
 
+/// What a state is known by, and what it has come to, where it is known by that.
+pub struct Marked {
+    pub mark: Mark,
+    /// The parts of its key.
+    pub parts: Vec<KeyPart>,
+    pub portable: Option<PortableMark>,
+    pub outcome: Outcome,
+}
+
 /// What a task has found out.
 pub enum Found {
-    /// With the outcome, where it is known by that.
-    Mark(Mark, Option<PortableMark>, Outcome),
+    Mark(Box<Marked>),
     /// What another machine says of it; none if nobody knows.
     Ask(Option<Box<FoundStep>>),
     /// Whether that is what it comes to.
@@ -227,10 +240,11 @@ impl Ledger {
         let slot = &mut self.slots[state];
         let mut is_known = None;
         match found {
-            Found::Mark(mark, portable, outcome) => {
+            Found::Mark(marked) => {
+                let Marked { mark, parts, portable, outcome } = *marked;
                 is_known = (!matches!(outcome, Outcome::Unknown)).then_some(true);
                 let is_wanted = graph.states[state].is_in_image && matches!(outcome, Outcome::Unknown);
-                (slot.mark, slot.portable, slot.outcome) = (Some(mark), portable, outcome);
+                (slot.mark, slot.parts, slot.portable, slot.outcome) = (Some(mark), parts, portable, outcome);
                 if is_wanted && graph.states[state].may_be_recalled {
                     self.board.ask(Task { phase: Phase::Recall, state }, |task| needs(graph, task));
                 } else if is_wanted {

@@ -5,6 +5,7 @@
 //! by what a kind of step says of itself (`step`), what it takes from outside (`inputs`), and what earlier builds have left
 //! (`cache`). What they change becomes `layers`, and these images (`image`).
 
+pub mod account;
 mod board;
 mod cache;
 mod graph;

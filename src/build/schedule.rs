@@ -4,6 +4,7 @@
 //! that came to, nothing else is done. Else the step's *change* is found out, which takes the *files* of other states, and it
 //! becomes a *layer*. What a task leaves is kept as long as another may ask for it.
 
+mod account;
 mod change;
 mod recall;
 
@@ -16,7 +17,7 @@ use super::cache::{self, By, Key, Mark};
 use super::graph::{Origin, State, StateGraph};
 use super::inputs::Inputs;
 use super::layers::{self, Layers};
-use super::ledger::{Duty, Found, LayerSource, Ledger, Outcome, Phase, PortableMark, Slot, Task};
+use super::ledger::{Duty, Found, LayerSource, Ledger, Marked, Outcome, Phase, PortableMark, Slot, Task};
 use super::step::{self, Doing, Leaves, MarkGiven, SharedChange};
 use super::targets::BuildTargets;
 use super::told::{self, ToldPart};
@@ -24,6 +25,7 @@ use super::windows;
 use crate::error::{Error, Result};
 use crate::layer::{Layer, with_whiteouts};
 use crate::net::Stop;
+use crate::oci::KeyPart;
 use crate::plan::Step;
 use crate::progress::{Event, KnownBy, StepOutcome};
 use crate::sync::{Memo, Once, locked};
@@ -74,8 +76,11 @@ pub fn run<'p>(
         schedule.work(0, Duty::Steps, scope);
     });
     schedule.keep();
+    let outcome = schedule.outcome();
+    // A build is not worse for it that nobody can ask why.
+    let _ = schedule.account(outcome.is_err());
     // Steps that nothing has asked for need not be done.
-    schedule.outcome().inspect(|_| tell(made))
+    outcome.inspect(|_| tell(made))
 }
 
 /// So many questions to other machines are on their way at a time.
@@ -202,9 +207,9 @@ impl<'p> Schedule<'_, 'p> {
                 })
             }
             (Origin::Start(_), _) => {
-                let mark = self.start_mark(state);
-                let portable = PortableMark { key: mark.key, parts: Vec::new() };
-                Ok(Found::Mark(mark, Some(portable), Outcome::Unknown))
+                let (mark, parts) = self.start_mark(state);
+                let portable = Some(PortableMark { key: mark.key, parts: Vec::new() });
+                Ok(Found::Mark(Box::new(Marked { mark, parts, portable, outcome: Outcome::Unknown })))
             }
             (Origin::Step { .. }, Phase::Ask) => Ok(Found::Ask(self.ask(state).map(Box::new))),
             (Origin::Step { step, .. }, Phase::Recall) => Ok(Found::Recall(self.recall(state, step))),
@@ -260,20 +265,21 @@ impl<'p> Schedule<'_, 'p> {
     }
 
     /// What the state that a stage starts from is known by.
-    fn start_mark(&self, state: usize) -> Mark {
+    fn start_mark(&self, state: usize) -> (Mark, Vec<KeyPart>) {
         let State { stage, origin, .. } = &self.graph.states[state];
         let image = match origin {
             Origin::Start(image) => image.map(|image| image.manifest),
             Origin::Step { .. } => None,
         };
         let kind = match (image, stage.platform.is_windows()) {
-            (None, false) => return Mark::default(),
+            (None, false) => return (Mark::default(), Vec::new()),
             (None, true) => "windows",
             (Some(_), true) => "image for windows",
             (Some(_), false) => "image",
         };
-        let parts = Key::step(kind, None, self.inputs.options.compression).part("manifest", &image);
-        Mark { key: Some(Key::of_parts(parts)), is_settled: true, is_anew: false }
+        let key = Key::step(kind, None, self.inputs.options.compression).part("manifest", &image);
+        let parts = key.parts().to_vec();
+        (Mark { key: Some(Key::of_parts(key)), is_settled: true, is_anew: false }, parts)
     }
 
     fn mark(&self, state: usize) -> Result<Found> {
@@ -288,20 +294,20 @@ impl<'p> Schedule<'_, 'p> {
         let stage = self.graph.states[state].stage;
         let given = MarkGiven { from: &from, run: &stage.run, by: By::Look };
         let (key, is_settled) = work.mark(key, given, self.inputs)?;
+        let parts = key.parts().to_vec();
         let key = Key::of_parts(key);
         let options = self.inputs.options;
         let is_anew = stage.run.is_made_anew(&stage.title);
         let is_anew = is_anew || below.is_anew || from.iter().any(|from| from.is_anew);
         let mark = Mark { key: Some(key), is_settled: below.is_settled && is_settled, is_anew };
         let portable = self.portable(state)?;
-        let Some(number) = self.graph.states[state].layer else {
-            return Ok(Found::Mark(mark, portable, Outcome::Unknown));
-        };
+        let found = |outcome| Ok(Found::Mark(Box::new(Marked { mark, parts, portable, outcome })));
+        let Some(number) = self.graph.states[state].layer else { return found(Outcome::Unknown) };
         let maker = *locked(&self.ledger).makers.entry(key).or_insert(state);
         // What a command leaves, nobody knows but who has run it.
         if maker != state && !work.takes().on_disk {
             self.settle(state, StepOutcome::Same(maker), None);
-            return Ok(Found::Mark(mark, portable, Outcome::SameAs(maker)));
+            return found(Outcome::SameAs(maker));
         }
         let outcome = if is_anew || !self.trusts_times(state) { None } else { key.outcome(options.store) };
         if let Some(Some(layer)) = &outcome {
@@ -311,8 +317,7 @@ impl<'p> Schedule<'_, 'p> {
             self.settle(state, StepOutcome::Known(KnownBy::Mark), layer.as_ref());
             work.takes().on_disk.then(|| self.tell_known(state));
         }
-        let outcome = outcome.map_or(Outcome::Unknown, |layer| Outcome::Layer(layer.map(Box::new)));
-        Ok(Found::Mark(mark, portable, outcome))
+        found(outcome.map_or(Outcome::Unknown, |layer| Outcome::Layer(layer.map(Box::new))))
     }
 
     /// The file system that a step leaves.

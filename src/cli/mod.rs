@@ -36,6 +36,7 @@ mod terminal;
 mod text_file;
 mod timings;
 mod usage;
+mod why;
 
 use std::ffi::OsString;
 
@@ -84,6 +85,7 @@ enum ProgramCommand {
     Login(login::LoginArguments),
     Logout(login::LogoutArguments),
     Cache(cache::CacheArguments),
+    Why(why::WhyArguments),
     Doctor(doctor::DoctorArguments),
 }
 
@@ -220,6 +222,7 @@ impl ProgramCommand {
             ProgramCommand::Login(arguments) => login::login(arguments, environment),
             ProgramCommand::Logout(arguments) => login::logout(arguments, environment),
             ProgramCommand::Cache(arguments) => cache::run(arguments, environment),
+            ProgramCommand::Why(arguments) => why::run(arguments, environment),
             ProgramCommand::Doctor(arguments) => doctor::run(arguments, environment, beforehand.sandbox.as_ref()),
         }
     }

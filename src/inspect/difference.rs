@@ -1,4 +1,4 @@
-//! What differs first between two layers that were to be the same.
+//! What differs between two layers.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,7 +18,7 @@ use crate::tree::{
 /// What is compared at once, in bytes.
 const AT_ONCE: usize = 1 << 16;
 
-/// The first difference between two layers.
+/// A difference between two layers.
 #[derive(Debug, PartialEq, Eq)]
 pub struct LayerDifference {
     /// The path in the image, without a leading slash.
@@ -46,14 +46,16 @@ pub enum DifferentField {
     Xattr(Vec<u8>),
 }
 
-/// Returns what differs first, in the order of paths, between the layers `first` and `second`, which their stores open; none
-/// where the files are the same.
-pub fn difference(
+/// Returns what differs between the layers `first` and `second`, which their stores open: of each path the first that does, for
+/// the first `most` of them in their order. Empty where the files are the same.
+pub fn differences(
     (first, open_first): (&Layer, &Open<'_>),
     (second, open_second): (&Layer, &Open<'_>),
     scratch: &dyn Fn() -> Result<File>,
     pool: &ThreadPool,
-) -> Result<Option<LayerDifference>> {
+    most: usize,
+) -> Result<Vec<LayerDifference>> {
+    let mut found = Vec::new();
     let first = UnpackedSide::new(first, open_first, scratch()?, pool)?;
     let second = UnpackedSide::new(second, open_second, scratch()?, pool)?;
     let mut paths: Vec<&Vec<u8>> = first.members.keys().chain(second.members.keys()).collect();
@@ -73,11 +75,12 @@ pub fn difference(
             (Some(one), Some(other)) => field((&first, one), (&second, other))?,
             (one, _) => Some(DifferentField::Missing(one.is_none())),
         };
-        if let Some(field) = field {
-            return Ok(Some(LayerDifference { path: path.clone(), field }));
+        found.extend(field.map(|field| LayerDifference { path: path.clone(), field }));
+        if found.len() >= most {
+            break;
         }
     }
-    Ok(None)
+    Ok(found)
 }
 
 /// A layer with its tar in a file.

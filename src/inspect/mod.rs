@@ -4,6 +4,6 @@ mod difference;
 mod files;
 mod report;
 
-pub use difference::{DifferentField, LayerDifference, difference};
+pub use difference::{DifferentField, LayerDifference, differences};
 pub use files::{FileReport, files, permissions};
 pub use report::{ImageReport, Report, report};

@@ -36,6 +36,8 @@ pub use upper::{Provided, upper};
 pub use whiteout::with_whiteouts;
 pub use write::{Compression, Earlier, Job, Piece, Writer, Written};
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Digest};
 
@@ -52,7 +54,8 @@ pub fn threads(jobs: usize) -> usize {
 }
 
 /// A finished layer; immutable.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Layer {
     /// The compressed blob, as a manifest lists it.
     pub descriptor: Descriptor,

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::Digest;
 
 /// Puts a key together. Each part has a name and a value that is encoded explicitly, and only the digest of that value
@@ -13,7 +15,7 @@ pub struct KeyBuilder {
 }
 
 /// A part of a key, by which it is told in what one differs from another.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyPart {
     /// The name of the part.
     pub name: String,

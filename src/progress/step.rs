@@ -1,5 +1,7 @@
 //! The steps of a build as events tell of them.
 
+use serde::{Deserialize, Serialize};
+
 use crate::oci::Platform;
 
 /// A step and where it stands.
@@ -69,7 +71,8 @@ impl StepPart {
 }
 
 /// What a step has come to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum StepOutcome {
     /// Its layer is there already.
     Known(KnownBy),
@@ -80,7 +83,8 @@ pub enum StepOutcome {
 }
 
 /// The way in which a layer was found that is there already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum KnownBy {
     /// All that the step is made from is as it was.
     Mark,
@@ -111,7 +115,8 @@ impl KnownBy {
 }
 
 /// Why a step was done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum DoneBecause {
     /// No build that the store remembers has done it on the same.
     Unseen,

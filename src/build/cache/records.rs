@@ -10,24 +10,16 @@ use crate::layer::{Compression, Earlier, Layer, Piece};
 use crate::oci::{Descriptor, Digest, KeyBuilder, Keyed, from_json, media_type, to_json};
 use crate::store::{LocalStore, Store};
 
-/// All that is remembered of a layer.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct LayerRecord {
-    descriptor: Descriptor,
-    diff_id: Digest,
-}
-
 /// All that is remembered of a step.
 #[derive(Debug, Serialize, Deserialize)]
 struct StepRecord {
     /// None if it changed nothing.
-    layer: Option<LayerRecord>,
+    layer: Option<Layer>,
     /// The key of the layer itself, by what its files look like.
     made_of: Option<Digest>,
 }
 
-impl Keyed for LayerRecord {}
+impl Keyed for Layer {}
 
 impl Keyed for StepRecord {}
 
@@ -44,13 +36,13 @@ impl Key {
         }
         match layer {
             None => Some(None),
-            Some(record) => record.layer(&blob, store).map(Some),
+            Some(layer) => kept(layer, &blob, store).map(Some),
         }
     }
 
     /// Remembers what the step of this key came to; a layer [is certain](is_certain), and is beside its own key.
     pub fn remember_outcome(&self, store: &LocalStore, layer: Option<&Layer>, made_of: Option<Key>) -> Result<()> {
-        let record = StepRecord { layer: layer.map(LayerRecord::of), made_of: made_of.map(|key| key.digest()) };
+        let record = StepRecord { layer: layer.cloned(), made_of: made_of.map(|key| key.digest()) };
         let blob = layer.map_or_else(|| marker(store), |layer| Ok(layer.descriptor.digest))?;
         store.put_record(&self.digest(), &blob, &to_json(&record))
     }
@@ -58,33 +50,25 @@ impl Key {
     /// The layer that this key led to, if the store still has it. A record that cannot be read is none.
     pub fn find(&self, store: &LocalStore) -> Option<Layer> {
         let (blob, content) = store.record(&self.digest())?;
-        from_json::<LayerRecord>("a layer's record", &content).ok()?.layer(&blob, store)
+        kept(from_json("a layer's record", &content).ok()?, &blob, store)
     }
 
     /// Remembers `layer`, which [is certain](is_certain).
     pub fn remember(&self, store: &LocalStore, layer: &Layer) -> Result<()> {
-        store.put_record(&self.digest(), &layer.descriptor.digest, &to_json(&LayerRecord::of(layer)))
+        store.put_record(&self.digest(), &layer.descriptor.digest, &to_json(layer))
     }
 }
 
-impl LayerRecord {
-    fn of(layer: &Layer) -> Self {
-        LayerRecord { descriptor: layer.descriptor.clone(), diff_id: layer.diff_id }
+/// Returns `layer` if it is of `blob`, and the store still has that.
+fn kept(layer: Layer, blob: &Digest, store: &LocalStore) -> Option<Layer> {
+    if layer.descriptor.digest != *blob || !store.claim(&layer.descriptor) {
+        return None;
     }
-
-    /// If it is of `blob`, and the store still has that.
-    fn layer(self, blob: &Digest, store: &LocalStore) -> Option<Layer> {
-        let LayerRecord { descriptor, diff_id } = self;
-        let layer = Layer { descriptor, diff_id };
-        if layer.descriptor.digest != *blob || !store.claim(&layer.descriptor) {
-            return None;
-        }
-        match store.diff_id(&layer.descriptor) {
-            Some(known) => (known == diff_id).then_some(layer),
-            None => {
-                store.take_diff_id(&layer);
-                Some(layer)
-            }
+    match store.diff_id(&layer.descriptor) {
+        Some(known) => (known == layer.diff_id).then_some(layer),
+        None => {
+            store.take_diff_id(&layer);
+            Some(layer)
         }
     }
 }

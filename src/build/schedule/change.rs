@@ -90,6 +90,7 @@ impl Schedule<'_, '_> {
 
     /// Tells what has become of the step to `state`.
     pub(super) fn settle(&self, state: usize, outcome: StepOutcome, layer: Option<&Layer>) {
+        locked(&self.ledger).slots[state].settled = Some(outcome);
         let layer = layer.map(|layer| &layer.descriptor);
         (self.inputs.options.progress)(Event::StepSettled { index: state, outcome, layer });
     }

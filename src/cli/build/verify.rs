@@ -4,7 +4,7 @@ use rayon::ThreadPoolBuilder;
 
 use crate::build::{Built, BuiltStep};
 use crate::error::{Error, Result};
-use crate::inspect::difference;
+use crate::inspect::differences;
 use crate::layer::Layer;
 use crate::oci::Descriptor;
 use crate::store::{LocalStore, Store};
@@ -42,8 +42,8 @@ fn found((one, first): (&Layer, &LocalStore), (other, second): (&Layer, &LocalSt
     let pool = pool.map_err(|source| Error::input("cannot start the threads that unpack").with_source(source))?;
     let open_first = |layer: &Descriptor| first.open(layer);
     let open_second = |layer: &Descriptor| second.open(layer);
-    let difference = difference((one, &open_first), (other, &open_second), &|| second.scratch(), &pool)?;
-    Ok(match difference {
+    let differences = differences((one, &open_first), (other, &open_second), &|| second.scratch(), &pool, 1)?;
+    Ok(match differences.first() {
         Some(difference) => difference.to_string(),
         None => format!("the layer is {} and not {}, though its files are the same", other.diff_id, one.diff_id),
     })

@@ -86,6 +86,11 @@ impl<'a> RegistrySteps<'a> {
         Ok(self.client.gather(tags, entry)?.into_iter().flatten().collect())
     }
 
+    /// Opens the layer of an entry. The reader fails if it is not what its descriptor says.
+    pub fn open_layer(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
+        self.repository.open(descriptor)
+    }
+
     /// Returns what no build has used, or written, since `since`, in seconds since 1970.
     pub fn unused(&self, since: i64) -> Result<Unused> {
         let (tags, prefix) = (self.repository.tags()?, self.tag("uses-"));

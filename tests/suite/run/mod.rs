@@ -36,6 +36,7 @@ mod start;
 mod step_cache;
 mod step_cache_kept;
 mod step_cache_wrong;
+mod why;
 mod stores;
 mod users;
 
