@@ -91,6 +91,7 @@
 //!     secret: &|_| Ok(Vec::new()),
 //!     cached: None,
 //!     steps: None,
+//!     signing: None,
 //!     follow: None,
 //!     progress: &|_| (),
 //! };
@@ -166,6 +167,7 @@
 //! #         secret: &|_| Ok(Vec::new()),
 //! #         cached: None,
 //! #         steps: None,
+//! #         signing: None,
 //! #         follow: None,
 //! #         progress: &|_| (),
 //! #     };

@@ -15,6 +15,8 @@ pub struct StateGraph<'a> {
     pub states: Vec<State<'a>>,
     /// The images of each target.
     pub targets: Vec<Vec<ImageSteps<'a>>>,
+    /// Images of a target say which steps they came about by.
+    pub tells_steps: bool,
 }
 
 /// A file system that a stage goes through.
@@ -81,7 +83,8 @@ impl<'a> StateGraph<'a> {
         }
         let images = |target: &Target| target.images.iter().map(|image| image_steps(plan, *image, &lines)).collect();
         let targets = plan.targets.iter().map(images).collect();
-        let mut graph = StateGraph { states: states.all, targets };
+        let tells_steps = plan.targets.iter().any(|target| target.tells_steps);
+        let mut graph = StateGraph { states: states.all, targets, tells_steps };
         graph.number_layers();
         graph.find_foundations();
         Ok(graph)

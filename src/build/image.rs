@@ -1,18 +1,18 @@
 //! Images, put together of what their steps have come to.
 
-use crate::image::{self, Image, Parts};
-use crate::layer::Layer;
+use crate::image::{self, Image, InlineStep, Parts};
 use crate::plan::{Step, Target, Work};
 
 use super::graph::ImageSteps;
+use super::schedule::StateOutcomes;
 use super::squash::{SQUASHED, Squashed};
 
-/// Returns the image of `target` that its steps come to; `layers` are those of all states. Where they were `squashed`, the history
-/// has the steps without them, and the one that has taken their place in the end.
+/// Returns the image of `target` that its steps come to, by what all states did. Where layers were `squashed`, the history has
+/// the steps without them, and the one that has taken their place in the end.
 pub fn image(
     target: &Target,
     image: &ImageSteps<'_>,
-    layers: &[Option<Layer>],
+    outcomes: &StateOutcomes,
     squashed: Option<Squashed>,
     created: &str,
 ) -> Image {
@@ -24,9 +24,12 @@ pub fn image(
     };
     let histories: Vec<String> = steps.iter().map(|(step, _)| created_by(step)).collect();
     let own = match &squashed {
-        None | Some(Squashed::No) => Some(layers),
+        None | Some(Squashed::No) => Some(&outcomes.layers),
         Some(Squashed::Into(_)) => None,
     };
+    // What became part of another layer cannot be told.
+    let told = own.filter(|_| target.tells_steps).map_or(&[][..], |_| &outcomes.inline_steps);
+    let inline_steps: Vec<InlineStep> = steps.iter().filter_map(|(_, state)| told.get((*state)?)?.clone()).collect();
     let mut steps: Vec<image::HistoryStep<'_>> = steps
         .iter()
         .zip(&histories)
@@ -47,6 +50,7 @@ pub fn image(
         author: stage.author.as_deref(),
         below: *below,
         steps: &steps,
+        inline_steps: &inline_steps,
         created,
         annotations: &annotations,
     });

@@ -327,17 +327,7 @@ impl Ledger {
             let slot = &self.slots[state];
             let key = KeyBuilder::new("chain 1").part("below", &chain);
             let key = match (&graph.states[state].origin, graph.states[state].layer) {
-                (Origin::Step { .. }, Some(_)) => {
-                    let layer = match &slot.outcome {
-                        Outcome::Layer(layer) => layer,
-                        Outcome::SameAs(other) => match &self.slots[*other].outcome {
-                            Outcome::Layer(layer) => layer,
-                            Outcome::Unknown | Outcome::SameAs(_) => return None,
-                        },
-                        Outcome::Unknown => return None,
-                    };
-                    key.part("layer", &layer.as_ref().map(|layer| layer.diff_id))
-                }
+                (Origin::Step { .. }, Some(_)) => key.part("layer", &self.came_to(state)?.map(|layer| layer.diff_id)),
                 // Its key says all that it is.
                 _ => key.part("key", &slot.portable.as_ref()?.key.as_ref().map(Key::digest)),
             };
@@ -345,6 +335,18 @@ impl Ledger {
             self.slots[state].chain = chain;
         }
         chain
+    }
+
+    /// Returns the layer that the step to `state` came to, or none if it changes nothing; none at all if that is not known yet.
+    pub fn came_to(&self, state: usize) -> Option<Option<&Layer>> {
+        let outcome = match &self.slots[state].outcome {
+            Outcome::SameAs(other) => &self.slots[*other].outcome,
+            outcome => outcome,
+        };
+        match outcome {
+            Outcome::Layer(layer) => Some(layer.as_deref()),
+            Outcome::Unknown | Outcome::SameAs(_) => None,
+        }
     }
 
     /// Takes what another machine says of the step to `state`, if that has done it on what it stands on here, and nothing

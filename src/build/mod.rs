@@ -110,11 +110,12 @@ pub fn build(plan: &Plan, options: &Options<'_>) -> Result<Vec<Built>> {
     let targets = BuildTargets::new(&plan.targets, &graph, options.progress);
     let inputs = Inputs::new(plan, options, &pool, &stop);
     told::planned(&graph, &targets, options.progress);
-    let layers = schedule::run(&graph, &inputs, &targets, &stop)?;
+    let outcomes = schedule::run(&graph, &inputs, &targets, &stop)?;
+    let layers = &outcomes.layers;
     let work = targets.finish();
     let images: Vec<&ImageSteps<'_>> = graph.targets.iter().flatten().collect();
     let squashed = match options.squash {
-        true => squash::squash(&images, &layers, &inputs, graph.states.len())?,
+        true => squash::squash(&images, layers, &inputs, graph.states.len())?,
         false => Vec::new(),
     };
     let mut squashed = squashed.into_iter();
@@ -122,10 +123,10 @@ pub fn build(plan: &Plan, options: &Options<'_>) -> Result<Vec<Built>> {
     let added = inputs.into_added();
     pool.spawn(move || drop(added));
     let steps: Vec<BuiltStep> =
-        graph.states.iter().zip(&layers).filter_map(|(state, layer)| built_step(state, layer.as_ref())).collect();
+        graph.states.iter().zip(layers).filter_map(|(state, layer)| built_step(state, layer.as_ref())).collect();
     let target = |((target, images), work): ((&Target, &Vec<ImageSteps<'_>>), TargetWork)| {
         let created = label::rfc3339(target.created)?;
-        let image = |steps| image::image(target, steps, &layers, squashed.next(), &created);
+        let image = |steps| image::image(target, steps, &outcomes, squashed.next(), &created);
         let images: Vec<Image> = images.iter().map(image).collect();
         let (root, images) = store_target(plan, target, images, options.store)?;
         Ok(Built { root, images, steps: steps.clone(), work })

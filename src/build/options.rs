@@ -13,7 +13,7 @@ use crate::registry::OnDemand;
 use crate::run::Sandbox;
 use crate::source::cached::CachedImages;
 use crate::source::modified::Modified;
-use crate::source::step_cache::StepCache;
+use crate::source::step_cache::{SigningKey, StepCache};
 use crate::store::{Follow, LocalStore, Store};
 
 /// Returns the value of a secret.
@@ -58,6 +58,8 @@ pub struct Options<'a> {
     pub cached: Option<&'a CachedImages<'a>>,
     /// The steps that other machines have done, and the places that this build keeps its own in for them.
     pub steps: Option<&'a StepCache<'a>>,
+    /// Signs what images say of the steps that they came about by.
+    pub signing: Option<&'a SigningKey>,
     /// Told of each layer that is made from the ground up, when it is begun.
     pub follow: Option<Follow<'a>>,
     /// Told of each step, layer and warning, by several threads at once.

@@ -17,12 +17,13 @@ use super::cache::{self, By, Key, Mark};
 use super::graph::{Origin, State, StateGraph};
 use super::inputs::Inputs;
 use super::layers::{self, Layers};
-use super::ledger::{Duty, Found, LayerSource, Ledger, Marked, Outcome, Phase, PortableMark, Slot, Task};
+use super::ledger::{Duty, Found, LayerSource, Ledger, Marked, Outcome, Phase, PortableMark, Task};
 use super::step::{self, Doing, Leaves, MarkGiven, SharedChange};
 use super::targets::BuildTargets;
 use super::told::{self, ToldPart};
 use super::windows;
 use crate::error::{Error, Result};
+use crate::image::InlineStep;
 use crate::layer::{Layer, with_whiteouts};
 use crate::net::Stop;
 use crate::oci::KeyPart;
@@ -34,13 +35,13 @@ use crate::tree::Files;
 /// Makes the layers of all states of `graph` that images have, on so many threads as the pool of `inputs` has, and as many
 /// that write layers. The first error ends all that is under way, which `stop` does for what waits for others.
 ///
-/// Returns the layer of each state; none of one that no image has, or that changes nothing.
+/// Returns what each state came to.
 pub fn run<'p>(
     graph: &'p StateGraph<'p>,
     inputs: &'p Inputs<'p>,
     targets: &BuildTargets<'p>,
     stop: &Stop,
-) -> Result<Vec<Option<Layer>>> {
+) -> Result<StateOutcomes> {
     let jobs = inputs.pool.current_num_threads();
     let layers = Layers::new(inputs.options, inputs.pool);
     let schedule = Schedule {
@@ -81,6 +82,14 @@ pub fn run<'p>(
     let _ = schedule.account(outcome.is_err());
     // Steps that nothing has asked for need not be done.
     outcome.inspect(|_| tell(made))
+}
+
+/// What each state of a graph came to.
+pub struct StateOutcomes {
+    /// None of one that no image has, or that changes nothing.
+    pub layers: Vec<Option<Layer>>,
+    /// What an image says of the step; none of one that is not known on other machines, and of all if no image says anything.
+    pub inline_steps: Vec<Option<InlineStep>>,
 }
 
 /// So many questions to other machines are on their way at a time.
@@ -141,7 +150,7 @@ impl<'p> Schedule<'_, 'p> {
         }
     }
 
-    fn outcome(&self) -> Result<Vec<Option<Layer>>> {
+    fn outcome(&self) -> Result<StateOutcomes> {
         if let Some(error) = self.inputs.failure() {
             return Err(error);
         }
@@ -149,16 +158,8 @@ impl<'p> Schedule<'_, 'p> {
         if let Some(error) = ledger.failure.take() {
             return Err(error);
         }
-        let slots = &ledger.slots;
-        let layer = |slot: &Slot| match &slot.outcome {
-            Outcome::Layer(layer) => layer.as_deref().cloned(),
-            Outcome::Unknown | Outcome::SameAs(_) => None,
-        };
-        let outcome = |slot: &Slot| match slot.outcome {
-            Outcome::SameAs(other) => layer(&slots[other]),
-            _ => layer(slot),
-        };
-        Ok(slots.iter().map(outcome).collect())
+        let layers = (0..ledger.slots.len()).map(|state| ledger.came_to(state).flatten().cloned()).collect();
+        Ok(StateOutcomes { layers, inline_steps: self.inline_steps(&mut ledger) })
     }
 
     /// The next task that may be done, which it may have to wait for, and since when it may be; none once there is none to come.

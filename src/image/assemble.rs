@@ -1,5 +1,6 @@
 //! This file makes images of settings and layers, and an index of images. It makes documents only, and does no I/O.
 
+use super::inline::{InlineStep, with_steps};
 use crate::layer::Layer;
 use crate::oci::{
     Descriptor, History, ImageConfig, ImageIndex, ImageManifest, MANIFEST_LIMIT, Map, Platform, RootFs, Settings,
@@ -40,6 +41,8 @@ pub struct Parts<'a> {
     pub below: Option<&'a BaseImage>,
     /// The lowest first.
     pub steps: &'a [HistoryStep<'a>],
+    /// What it says of them to builds elsewhere; the image below says nothing any more.
+    pub inline_steps: &'a [InlineStep],
     /// RFC 3339.
     pub created: &'a str,
     /// The annotations of the manifest.
@@ -58,7 +61,7 @@ pub struct HistoryStep<'a> {
 impl Image {
     /// Makes an image of `parts`.
     pub fn new(parts: &Parts<'_>) -> Image {
-        let Parts { platform, settings, author, below, steps, created, annotations } = *parts;
+        let Parts { platform, settings, author, below, steps, inline_steps, created, annotations } = *parts;
         let below_config = below.map(|below| &below.config);
         let platform = &below_config.map_or_else(|| platform.clone(), |config| platform.standing_on(&config.platform));
         let history = |step: &HistoryStep<'_>| History {
@@ -81,7 +84,7 @@ impl Image {
                 config: settings.clone(),
                 rootfs: RootFs::new(diff_ids),
                 history: all_history,
-                other: below_config.map(|config| config.other.clone()).unwrap_or_default(),
+                other: with_steps(below_config.map(|config| config.other.clone()).unwrap_or_default(), inline_steps),
             }),
         );
         let mut layers = below.map(|below| below.layers.clone()).unwrap_or_default();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::inline::with_steps;
 use super::{Document, Existing, Reader};
 use crate::error::{Error, Result};
 use crate::oci::{
@@ -153,7 +154,8 @@ fn merged(image: ImageConfig, old: &ImageConfig, new: &ImageConfig) -> ImageConf
         config: settings(image.config, &old.config, &new.config),
         rootfs: RootFs { kind: image.rootfs.kind, diff_ids },
         history,
-        other: entries(image.other, &old.other, &new.other),
+        // Its steps were done on the old base.
+        other: with_steps(entries(image.other, &old.other, &new.other), &[]),
     }
 }
 

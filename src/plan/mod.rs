@@ -87,6 +87,8 @@ pub struct Target {
     pub annotations: Map<String>,
     /// The annotations of some of them.
     pub placed_annotations: annotation::PlacedAnnotations,
+    /// Its images say which steps they came about by, for builds elsewhere to take.
+    pub tells_steps: bool,
 }
 
 /// The making of one file system, and of the settings that go with it.

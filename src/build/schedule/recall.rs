@@ -5,9 +5,10 @@ use std::io;
 use super::Schedule;
 use crate::build::cache::{By, Key, Mark};
 use crate::build::graph::{Origin, State};
-use crate::build::ledger::{Outcome, PortableMark};
+use crate::build::ledger::{Ledger, Outcome, PortableMark};
 use crate::build::step::{self, ContentMark, MarkGiven, StepChange};
 use crate::error::{Error, Result};
+use crate::image::InlineStep;
 use crate::layer::Layer;
 use crate::net::date;
 use crate::plan::Step;
@@ -17,10 +18,12 @@ use crate::store::Store;
 use crate::sync::locked;
 
 impl Schedule<'_, '_> {
-    /// What the step to `state` is known by on all machines; none if it is on none but this one, or nobody is asked or told.
+    /// What the step to `state` is known by on all machines; none if it is on none but this one, or nobody
+    /// is asked or told.
     pub(super) fn portable(&self, state: usize) -> Result<Option<PortableMark>> {
         let (_, work, below, from) = self.step(state)?;
-        if self.inputs.options.steps.is_none() || !work.is_portable() {
+        let is_asked_for = self.inputs.options.steps.is_some() || self.graph.tells_steps;
+        if !is_asked_for || !work.is_portable() {
             return Ok(None);
         }
         let portable: Option<Vec<PortableMark>> = {
@@ -121,7 +124,11 @@ impl Schedule<'_, '_> {
             let slot = &ledger.slots[*index];
             let (Outcome::Layer(layer), Some(portable)) = (&slot.outcome, &slot.portable) else { continue };
             if let Some(found) = slot.found.as_ref().filter(|_| slot.is_recalled) {
-                steps.note(found.entry.clone(), *is_in_image);
+                let entry = found.entry.clone();
+                // An image says no more than it has to.
+                let (parts, title) = (portable.parts.clone(), step.title.clone());
+                let written = entry.written.or_else(|| Some(date::now()));
+                steps.note(StepEntry { parts, title, written, ..entry }, *is_in_image);
                 continue;
             }
             let (Some(key), Some(on)) = (portable.key, on) else { continue };
@@ -140,6 +147,20 @@ impl Schedule<'_, '_> {
             };
             steps.keep(entry, *is_in_image, by_recall[*index]);
         }
+    }
+
+    /// Returns what images say of the step to each state: nothing that is not the same whenever and wherever it is done.
+    pub(super) fn inline_steps(&self, ledger: &mut Ledger) -> Vec<Option<InlineStep>> {
+        let mut of = |State { index, origin, .. }: &State<'_>| {
+            let Origin::Step { below, .. } = origin else { return None };
+            let on = ledger.chain(self.graph, *below)?;
+            let layer = ledger.came_to(*index)?.cloned();
+            let key = ledger.slots[*index].portable.as_ref()?.key.as_ref()?.digest();
+            let signature = self.inputs.options.signing.map(|signing| signing.sign(&key, &on, layer.as_ref()));
+            Some(InlineStep { key, on, diff_id: layer.map(|layer| layer.diff_id), signature })
+        };
+        let states = self.graph.states.iter();
+        states.map(|state| if self.graph.tells_steps { of(state) } else { None }).collect()
     }
 
     /// Has the blob of `layer`, which another machine has made, in the local store: all of it is verified on its way.

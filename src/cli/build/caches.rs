@@ -37,7 +37,7 @@ impl<'a> Caches<'a> {
             }
         }
         let images = CachedImages::new(&images, compression, client, progress);
-        let steps = StepCache::new(sources, destinations, keys, compression, client, progress)?;
+        let steps = StepCache::new(sources, images.images(), destinations, keys, compression, client, progress)?;
         Ok(Caches { images, steps })
     }
 

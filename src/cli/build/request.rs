@@ -249,7 +249,11 @@ impl BuildRequest<'_> {
         let find = &mut |name: &str, platform: &Platform| bases.find(name, platform);
         let mut plan = recipe.plan(&automatic, find, linked, progress)?;
         let annotations = self.output.annotations();
-        plan.targets.iter_mut().for_each(|target| target.placed_annotations.extend(annotations.clone()));
+        let tells_steps = self.output.cache.tells_steps(self.build.squash == Some(true))?;
+        for target in &mut plan.targets {
+            target.placed_annotations.extend(annotations.clone());
+            target.tells_steps = tells_steps;
+        }
         let mut run = recipe.run_settings()?;
         if plan.has_commands() && !matches!(self.delivery, Delivery::Share { is_built: false, .. }) {
             // Those that stand in the Dockerfile itself were seen before: this is of an `ONBUILD`.
@@ -307,6 +311,7 @@ impl BuildRequest<'_> {
         };
         let is_verified = self.output.verify_rebuild;
         let is_squashed = self.build.squash == Some(true);
+        let caches = Caches::of([&self.output.cache].into_iter(), compression, client, progress)?;
         let options = || build::Options {
             store,
             contexts,
@@ -323,10 +328,10 @@ impl BuildRequest<'_> {
             secret: self.secret,
             cached: None,
             steps: None,
+            signing: caches.steps.signing_key(),
             follow: None,
             progress,
         };
-        let caches = Caches::of([&self.output.cache].into_iter(), compression, client, progress)?;
         let steps = Some(&caches.steps).filter(|_| !is_verified && !is_squashed);
         let build = |cached: Option<&CachedImages<'_>>| {
             output::while_building(outputs, &ahead, client, progress, |follow| {

@@ -112,6 +112,24 @@ impl CacheFlags {
         self.cache_to.iter().filter_map(place).collect()
     }
 
+    /// Returns whether images say which steps they came about by.
+    pub fn tells_steps(&self, is_squashed: bool) -> Result<bool> {
+        if !self.cache_to.contains(&CacheDestination::Inline) {
+            return Ok(false);
+        }
+        if is_squashed {
+            return Err(Error::usage(
+                "--cache-to type=inline says what the layers of an image are, and --squash makes one of them all",
+            ));
+        }
+        // Else what was signed would depend on what the cache has.
+        if self.cache_sign.is_some() && self.cache_verify.is_empty() && !self.cache_from.is_empty() {
+            let message = "--cache-to type=inline does not sign what --cache-from has taken from anybody";
+            return Err(Error::usage(message).with_hint("add --cache-verify KEY, so that only what is signed is taken"));
+        }
+        Ok(true)
+    }
+
     /// Returns the file of the key that steps are signed with.
     pub fn signing_key(&self) -> Option<&Path> {
         self.cache_sign.as_deref()
@@ -132,10 +150,7 @@ impl CacheFlags {
         });
         let to = self.cache_to.iter().filter_map(|cache| match cache {
             CacheDestination::Unavailable(kind) => Some(unavailable(kind)),
-            CacheDestination::Inline => Some(
-                "--cache-to type=inline changes nothing: --cache-from takes the layers of any pushed image".to_owned(),
-            ),
-            CacheDestination::Steps(_) => None,
+            CacheDestination::Inline | CacheDestination::Steps(_) => None,
         });
         from.chain(to).collect()
     }

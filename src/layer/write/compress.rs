@@ -72,6 +72,11 @@ impl Compression {
         descriptor
     }
 
+    /// Returns whether `layer` is, annotations and all, what would be stored here.
+    pub fn stores_alike(self, layer: &Descriptor) -> bool {
+        *layer == self.descriptor(layer.digest, layer.size)
+    }
+
     /// Returns what stands before the first block.
     pub(super) fn head(self) -> &'static [u8] {
         match self {

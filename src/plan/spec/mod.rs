@@ -130,6 +130,7 @@ impl Spec {
                 index: self.index.unwrap_or(false),
                 annotations,
                 placed_annotations: self.placed_annotations.clone(),
+                tells_steps: false,
             }],
         })
     }

@@ -9,17 +9,19 @@ pub mod entry;
 mod place;
 mod repository;
 mod signature;
+mod source;
 mod sweep;
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use self::entry::{Lookup, StepEntry};
 use self::place::OpenPlace;
 pub use self::place::StepPlace;
 pub use self::signature::{SigningKey, VerifyingKey};
+use self::source::Source;
 pub use self::sweep::{ListedEntry, RegistrySteps, Unused};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layer::{Compression, Layer, LayerReader};
@@ -27,7 +29,7 @@ use crate::net::{Stop, date};
 use crate::oci::{Descriptor, Digest, Reference};
 use crate::progress::{Event, Progress, WarningKind};
 use crate::registry::{OnDemand, each};
-use crate::source::cached::CACHE_DEADLINE;
+use crate::source::cached::CachedImage;
 use crate::store::Store;
 use crate::sync::locked;
 
@@ -81,16 +83,6 @@ pub struct FoundStep {
     source: usize,
 }
 
-struct Source<'a> {
-    title: String,
-    place: StepPlace,
-    open: OpenPlace<'a>,
-    /// It is not asked any more.
-    is_off: AtomicBool,
-    /// The keys that are known to have an entry there.
-    has: Mutex<HashSet<Digest>>,
-}
-
 #[derive(Clone)]
 struct FoundLayer {
     layer: Layer,
@@ -107,26 +99,30 @@ struct NotedStep {
 }
 
 impl<'a> StepCache<'a> {
-    /// Returns what looks for steps in the places `from`, in their order, and writes them `to` others. Nobody is asked yet.
-    /// No layers are taken that another `compression` has made.
+    /// Returns what looks for steps in the places `from`, in their order, and in `images`, and writes them `to` others. Nobody
+    /// is asked yet. No layers are taken that another `compression` has made.
     pub fn new(
         from: Vec<StepPlace>,
+        images: &[Arc<CachedImage<'a>>],
         to: Vec<StepDestination>,
         keys: StepKeys,
         compression: Compression,
         client: &'a OnDemand,
         progress: Progress<'a>,
     ) -> Result<Self> {
-        let source = |place: StepPlace| {
-            let (title, open) = (place.to_string(), place.open(client, progress)?);
-            Ok(Source { title, open, place, is_off: AtomicBool::new(false), has: Mutex::default() })
-        };
+        // An image is asked once for all steps, but one that may not even be there only for what nothing else has.
+        let (doubtful, named): (Vec<_>, Vec<_>) = images.iter().cloned().partition(|image| image.may_be_missing());
+        let mut sources: Vec<Source<'a>> = named.into_iter().map(Source::of_image).collect();
+        for place in from {
+            sources.push(Source::of_entries(place, client, progress)?);
+        }
+        sources.extend(doubtful.into_iter().map(Source::of_image));
         let destination = |to: StepDestination| {
             let open = to.place.open(client, progress)?;
             Ok((to, open))
         };
         Ok(StepCache {
-            sources: from.into_iter().map(source).collect::<Result<_>>()?,
+            sources,
             destinations: to.into_iter().map(destination).collect::<Result<_>>()?,
             keys,
             compression,
@@ -157,7 +153,7 @@ impl<'a> StepCache<'a> {
                 continue;
             }
             let is_trusted = |entry: &StepEntry| self.is_trusted(entry);
-            let entry = match Stop::within(CACHE_DEADLINE, |stop| source.open.find(key, &is_trusted, stop)) {
+            let entry = match source.find(key, &is_trusted) {
                 Ok(Lookup::Entry(entry)) => *entry,
                 Ok(Lookup::Missing) => continue,
                 Ok(Lookup::Useless) => {
@@ -207,7 +203,7 @@ impl<'a> StepCache<'a> {
             return;
         }
         let signing = self.keys.signing.as_ref().filter(|_| !stands_on_others || !self.keys.verifying.is_empty());
-        entry.signature = signing.map(|key| key.sign(&entry));
+        entry.signature = signing.map(|key| key.sign(&entry.key, &entry.on, entry.layer.as_ref()));
         self.note(entry, is_in_image);
     }
 
@@ -216,6 +212,11 @@ impl<'a> StepCache<'a> {
         if !self.destinations.is_empty() {
             locked(&self.noted).push(NotedStep { entry, is_in_image });
         }
+    }
+
+    /// Returns the key that signs what is written, if there is one.
+    pub fn signing_key(&self) -> Option<&SigningKey> {
+        self.keys.signing.as_ref()
     }
 
     fn is_trusted(&self, entry: &StepEntry) -> bool {
@@ -229,7 +230,7 @@ impl<'a> StepCache<'a> {
         let Some((FoundLayer { layer, key, .. }, source)) = self.found(digest, diff_id) else {
             return Err(Error::not_found(format!("there is no blob {digest}")));
         };
-        let blob = source.open.layer(&layer.descriptor).inspect_err(|_| self.replace(&key))?;
+        let blob = source.layer(&layer.descriptor).inspect_err(|_| self.replace(&key))?;
         Ok(Box::new(Doubting { layer: LayerReader::new(blob, &layer), cache: self, key }))
     }
 
@@ -238,7 +239,7 @@ impl<'a> StepCache<'a> {
     pub fn write(&self, store: &dyn Store) -> Result<()> {
         let noted = std::mem::take(&mut *locked(&self.noted));
         for (destination, open) in &self.destinations {
-            let known = self.sources.iter().find(|source| source.place == destination.place);
+            let known = self.sources.iter().find(|source| source.place() == Some(&destination.place));
             let known = known.map(|source| locked(&source.has).clone()).unwrap_or_default();
             let wrong = locked(&self.wrong).clone();
             let mut seen = HashSet::new();
@@ -270,8 +271,7 @@ impl<'a> StepCache<'a> {
 
     /// Returns whether `layer` is, descriptor and all, what would be made here.
     fn is_own(&self, layer: &Layer) -> bool {
-        let Descriptor { digest, size, .. } = layer.descriptor;
-        layer.descriptor == self.compression.descriptor(digest, size)
+        self.compression.stores_alike(&layer.descriptor)
     }
 
     /// Tells of the failure of a place, or of an entry.
@@ -316,7 +316,7 @@ impl Store for StepCache<'_> {
     }
 
     fn origin(&self, descriptor: &Descriptor) -> Option<&Reference> {
-        self.found(&descriptor.digest, None)?.1.open.origin()
+        self.found(&descriptor.digest, None)?.1.origin(descriptor)
     }
 }
 

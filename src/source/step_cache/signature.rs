@@ -11,6 +11,7 @@ use rustls::pki_types::{PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer};
 
 use super::entry::StepEntry;
 use crate::error::{Error, Result};
+use crate::layer::Layer;
 use crate::oci::{Digest, KeyBuilder};
 use crate::store::regular;
 
@@ -38,9 +39,9 @@ impl SigningKey {
         Ed25519KeyPair::from_pkcs8(der.secret_pkcs8_der()).map(SigningKey).map_err(|_| wrong())
     }
 
-    /// Returns the signature of `entry`, in base64.
-    pub fn sign(&self, entry: &StepEntry) -> String {
-        BASE64_STANDARD.encode(self.0.sign(statement(entry).as_bytes()))
+    /// Returns the signature of an entry that says that the step of this `key`, done `on` that, came to `layer`; in base64.
+    pub fn sign(&self, key: &Digest, on: &Digest, layer: Option<&Layer>) -> String {
+        BASE64_STANDARD.encode(self.0.sign(statement(key, on, layer).as_bytes()))
     }
 }
 
@@ -59,18 +60,19 @@ impl VerifyingKey {
     /// Returns whether `entry` was signed with the private key that belongs to this one.
     pub fn verifies(&self, entry: &StepEntry) -> bool {
         let signature = entry.signature.as_deref().and_then(|text| BASE64_STANDARD.decode(text).ok());
+        let statement = statement(&entry.key, &entry.on, entry.layer.as_ref());
         let key = UnparsedPublicKey::new(&ED25519, &self.0);
-        signature.is_some_and(|signature| key.verify(statement(entry).as_bytes(), &signature).is_ok())
+        signature.is_some_and(|signature| key.verify(statement.as_bytes(), &signature).is_ok())
     }
 }
 
-/// The digest of all of `entry` that a build goes by.
-fn statement(entry: &StepEntry) -> Digest {
-    let layer = entry.layer.as_ref().map(|layer| (layer.descriptor.digest, layer.descriptor.size, layer.diff_id));
-    let kind = entry.layer.as_ref().map(|layer| layer.descriptor.media_type.as_str());
+/// The digest of all of an entry that a build goes by.
+fn statement(key: &Digest, on: &Digest, layer: Option<&Layer>) -> Digest {
+    let kind = layer.map(|layer| layer.descriptor.media_type.as_str());
+    let layer = layer.map(|layer| (layer.descriptor.digest, layer.descriptor.size, layer.diff_id));
     KeyBuilder::new("step signature 1")
-        .part("key", &entry.key)
-        .part("on", &entry.on)
+        .part("key", key)
+        .part("on", on)
         .part("layer", &layer)
         .part("media type", &kind)
         .finish()

@@ -269,6 +269,7 @@ fn library_build(context: &Path, store: &Path, compression: &str, jobs: usize, t
         secret: &|_| Ok(Vec::new()),
         cached: None,
         steps: None,
+        signing: None,
         follow: None,
         progress: &silent,
     };

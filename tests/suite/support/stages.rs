@@ -123,6 +123,7 @@ impl Workshop {
                 secret: &|_| Ok(Vec::new()),
                 cached: None,
                 steps: None,
+                signing: None,
                 follow: None,
                 progress: &|event| match event {
                     Event::Warning { message, .. } => note(&warnings, message),

@@ -197,6 +197,8 @@ impl Together<'_> {
         let logs = first.build.run.log.as_deref().map(CommandLogs::open).transpose()?;
         let BuildMeans { store, client } = means;
         let is_squashed = first.build.squash == Some(true);
+        let flags = self.requests.iter().map(|named| &named.request.output.cache);
+        let caches = Caches::of(flags, compression, client, progress)?;
         let options = || build::Options {
             store,
             contexts: &contexts,
@@ -213,11 +215,10 @@ impl Together<'_> {
             secret: first.secret,
             cached: None,
             steps: None,
+            signing: caches.steps.signing_key(),
             follow: None,
             progress,
         };
-        let flags = self.requests.iter().map(|named| &named.request.output.cache);
-        let caches = Caches::of(flags, compression, client, progress)?;
         let steps = Some(&caches.steps).filter(|_| !is_squashed);
         // Of several, nobody knows to which repository a layer is to go; and what may be refused once its digest is known is not
         // sent before.
