@@ -19,13 +19,14 @@ pub struct CacheFlags {
     /// Take what other machines have built: an image, or type=registry,ref=NAME or type=local,src=DIR
     ///
     /// A NAME alone is an image that ocibake has built with the same --compression, on whatever machine, named as for `inspect`:
-    /// layers that come out the same are neither compressed here nor sent to the registry that it is in. With a type it is what
-    /// --cache-to has written: steps that were done on the same content are not done again. What cannot be had is a warning.
+    /// layers that come out the same are neither compressed here nor sent to the registry that it is in, and steps that it says it
+    /// came about by (type=inline) are not done again. With a type it is what --cache-to has written: steps that were done on the same content are not done again. What cannot be had is a warning.
     #[arg(long, value_name = "CACHE", value_parser = value::<CacheSource>)]
     cache_from: Vec<CacheSource>,
-    /// Keep the steps of this build for other machines: type=registry,ref=NAME or type=local,dest=DIR
+    /// Keep the steps of this build for other machines: type=registry,ref=NAME, type=local,dest=DIR or type=inline
     ///
-    /// Each step is kept once, and never changed; of stages that no image has, with mode=max. What cannot be written is a warning,
+    /// Each step is kept once, and never changed; of stages that no image has, with mode=max. With type=inline the image says itself
+    /// which steps it came about by. What cannot be written is a warning,
     /// and with ignore-error=false an error. Whoever may write there decides what others build: docs/caches.md says more.
     #[arg(long, value_name = "CACHE", value_parser = value::<CacheDestination>)]
     cache_to: Vec<CacheDestination>,

@@ -34,6 +34,7 @@ mod shell;
 mod single_id;
 mod start;
 mod step_cache;
+mod step_cache_inline;
 mod step_cache_kept;
 mod step_cache_wrong;
 mod why;

@@ -51,8 +51,12 @@ impl Machine {
     }
 
     pub fn build(&self, flags: &[&str]) -> Build {
+        self.build_for("linux/amd64", flags)
+    }
+
+    pub fn build_for(&self, platforms: &str, flags: &[&str]) -> Build {
         let context = self.context.path().to_str().unwrap();
-        let words = [&["build", context, "--platform=linux/amd64", "--progress=json"], flags].concat();
+        let words = [&["build", context, "--platform", platforms, "--progress=json"], flags].concat();
         let outcome = self.program.run(words);
         let events: Vec<Value> = outcome.stderr.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         let of = |kind: &str, field: &str| -> Vec<String> {

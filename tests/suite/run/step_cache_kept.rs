@@ -13,7 +13,7 @@ use crate::support::program::Program;
 use crate::support::tool::{require, run};
 
 /// A private key and its public half, made by openssl.
-fn keys(place: &Path, name: &str) -> [String; 2] {
+pub fn keys(place: &Path, name: &str) -> [String; 2] {
     let (private, public) = (place.join(name), place.join(format!("{name}.pub")));
     let text = |path: &PathBuf| path.to_str().unwrap().to_owned();
     run("openssl", ["genpkey", "-algorithm", "ed25519", "-out", &text(&private)]);
