@@ -28,6 +28,8 @@ pub struct Contents {
     pub unpacked: Vec<Item>,
     /// What commands keep from one build to the next: directories, each with the bytes of the disk that it takes.
     pub caches: Vec<Item>,
+    /// The size of all that builds have noted for who asks, in bytes.
+    pub notes: u64,
     /// Files and directories in the making, or left by killed builds, and how many bytes each has.
     pub pending: Vec<(PathBuf, u64)>,
 }
@@ -62,7 +64,7 @@ pub enum BlobKind {
 impl Contents {
     /// Returns the size of all but what is in the making, in bytes.
     pub fn size(&self) -> u64 {
-        total(&self.blobs) + total(&self.records) + total(&self.unpacked) + total(&self.caches)
+        total(&self.blobs) + total(&self.records) + total(&self.unpacked) + total(&self.caches) + self.notes
     }
 }
 
@@ -83,7 +85,8 @@ impl LocalStore {
         })?;
         let unpacked = directories(&self.all_unpacked(), |name| self.unpacked_item(name))?;
         let caches = directories(&self.caches(), |name| self.cache_item(name))?;
-        Ok(Contents { blobs: self.all_blobs()?, records: items(&self.records())?, unpacked, caches, pending })
+        let (blobs, records, notes) = (self.all_blobs()?, items(&self.records())?, self.size_of_notes()?);
+        Ok(Contents { blobs, records, unpacked, caches, notes, pending })
     }
 
     pub(super) fn all_blobs(&self) -> Result<Vec<Item>> {

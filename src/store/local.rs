@@ -62,14 +62,15 @@ pub struct PendingBlob {
 
 const CACHES: &str = "caches";
 const NAMES: &str = "names";
+const NOTES: &str = "notes";
 const RECORDS: &str = "records";
 const UNPACKED: &str = "unpacked";
 const PENDING: &str = "tmp";
 const LOCK: &str = "lock";
 
 /// The directories of a store, and all names that stand in it.
-const DIRECTORIES: [&str; 7] = ["blobs", BLOBS, CACHES, NAMES, RECORDS, UNPACKED, PENDING];
-const ALL_THERE_IS: [&str; 7] = ["blobs", CACHES, NAMES, RECORDS, UNPACKED, PENDING, LOCK];
+const DIRECTORIES: [&str; 8] = ["blobs", BLOBS, CACHES, NAMES, NOTES, RECORDS, UNPACKED, PENDING];
+const ALL_THERE_IS: [&str; 8] = ["blobs", CACHES, NAMES, NOTES, RECORDS, UNPACKED, PENDING, LOCK];
 
 /// The size of the largest record, in bytes; what is larger is none of ours.
 const LARGEST_RECORD: u64 = 1 << 30;
@@ -275,6 +276,14 @@ impl LocalStore {
         self.all_names().join(key.hex())
     }
 
+    pub(super) fn notes(&self) -> PathBuf {
+        self.root.join(NOTES)
+    }
+
+    pub(super) fn note_path(&self, key: &Digest) -> PathBuf {
+        self.notes().join(key.hex())
+    }
+
     pub(super) fn records(&self) -> PathBuf {
         self.root.join(RECORDS)
     }
@@ -307,12 +316,14 @@ impl LocalStore {
         if allowed & OTHERS_WRITE != 0 {
             empty(&self.records(), &pending::remove)?;
             empty(&self.all_names(), &pending::remove)?;
+            empty(&self.notes(), &pending::remove)?;
             empty(&self.all_unpacked(), &|path| self.discard(path))?;
             empty(&self.caches(), &|path| self.discard(path))?;
         }
         if allowed & OTHERS != 0 {
             private::narrow_files(&self.blobs())?;
             private::narrow_files(&self.records())?;
+            private::narrow_files(&self.notes())?;
         }
         Ok(())
     }
@@ -433,7 +444,7 @@ fn diff_id_key(blob: &Digest) -> Digest {
 }
 
 /// Gives a file its final name, in place of what stands there.
-fn keep(file: PendingFile, path: &Path) -> Result<()> {
+pub(super) fn keep(file: PendingFile, path: &Path) -> Result<()> {
     if fs::symlink_metadata(path).is_ok_and(|present| present.is_dir()) {
         pending::remove(path).map_err(|source| Error::io("remove", path, source))?;
     }
@@ -453,7 +464,7 @@ fn is_file(path: &Path) -> bool {
 }
 
 /// Opens a blob or a record. Whatever else is in its place is not there, and removed.
-fn own(path: &Path) -> io::Result<File> {
+pub(super) fn own(path: &Path) -> io::Result<File> {
     regular::open_no_link(path).map_err(|error| match error.kind() {
         io::ErrorKind::InvalidInput => match pending::remove(path) {
             Ok(()) => io::ErrorKind::NotFound.into(),

@@ -14,6 +14,7 @@ mod listed;
 mod local;
 mod named;
 pub(crate) mod lock;
+mod notes;
 pub mod pending;
 mod private;
 pub mod prune;

@@ -49,6 +49,8 @@ pub struct Pruned {
     pub unpacked: Vec<Item>,
     /// What commands had kept, that used least recently first.
     pub caches: Vec<Item>,
+    /// What builds have noted for who asks, that used least recently first, and how many bytes each has. It goes last.
+    pub notes: Vec<(PathBuf, u64)>,
     /// Files and directories in the making, and how many bytes each has.
     pub pending: Vec<(PathBuf, u64)>,
 }
@@ -81,7 +83,7 @@ impl Pruned {
     /// Returns the size of all of it, in bytes.
     pub fn size(&self) -> u64 {
         let items = total(&self.blobs) + total(&self.records) + total(&self.unpacked) + total(&self.caches);
-        items + self.pending.iter().map(|(_, size)| size).sum::<u64>()
+        items + self.notes.iter().chain(&self.pending).map(|(_, size)| size).sum::<u64>()
     }
 }
 
@@ -121,13 +123,14 @@ impl LocalStore {
     pub fn prunable(&self, bound: &Bound) -> Result<Pruned> {
         let contents = self.contents()?;
         let named = self.kept_by_names()?;
-        let chosen = Choice::new(self, &contents, &named).choose(bound);
-        let Contents { mut blobs, mut records, mut unpacked, mut caches, pending } = contents;
+        let (chosen, left) = Choice::new(self, &contents, &named).choose(bound);
+        let Contents { mut blobs, mut records, mut unpacked, mut caches, notes, pending } = contents;
         for items in [&mut blobs, &mut records, &mut unpacked, &mut caches] {
             items.retain(|item| chosen.contains(&item.digest));
         }
         [&mut blobs, &mut unpacked, &mut caches].into_iter().for_each(|items| items.sort_by_key(order));
-        Ok(Pruned { blobs, records, unpacked, caches, pending })
+        let notes = self.old_notes(notes.saturating_sub(left.saturating_sub(bound.keep)), bound.unused_for)?;
+        Ok(Pruned { blobs, records, unpacked, caches, notes, pending })
     }
 
     fn cannot_be_locked(&self, source: io::Error) -> Error {
@@ -167,6 +170,7 @@ impl IdleStore {
                 _ => {}
             }
         }
+        pruned.notes.iter().try_for_each(|(path, _)| remove(path))?;
         Ok(pruned)
     }
 }
@@ -222,7 +226,8 @@ impl<'a> Choice<'a> {
         choice
     }
 
-    fn choose(mut self, bound: &Bound) -> BTreeSet<Digest> {
+    /// Returns what goes, and the size of all that is left then.
+    fn choose(mut self, bound: &Bound) -> (BTreeSet<Digest>, u64) {
         let now = SystemTime::now();
         let is_old = |item: &Item| match bound.unused_for {
             Some(time) => now.duration_since(item.used).is_ok_and(|age| age >= time),
@@ -237,7 +242,7 @@ impl<'a> Choice<'a> {
                 self.records.remove(&blob).into_iter().flatten().for_each(|record| self.add(record));
             }
         }
-        self.chosen
+        (self.chosen, self.left)
     }
 
     fn add(&mut self, item: &Item) {
@@ -254,7 +259,7 @@ fn order(item: &Item) -> (SystemTime, Digest) {
 }
 
 /// Removes what is at `path`. That it is gone already is no error.
-fn remove(path: &Path) -> Result<()> {
+pub(super) fn remove(path: &Path) -> Result<()> {
     match pending::remove(path) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path, source)),
         _ => Ok(()),

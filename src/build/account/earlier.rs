@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use super::StepMark;
-use crate::build::cache::marker;
 use crate::error::Result;
 use crate::layer::Layer;
 use crate::oci::{Digest, KeyBuilder, Keyed, from_json, to_json};
@@ -41,13 +40,12 @@ impl StageMemory {
 
     /// Returns what is remembered under `key`.
     pub fn read(store: &LocalStore, key: &Digest) -> StageMemory {
-        let noted = store.record(key).map(|(_, noted)| noted);
-        noted.and_then(|noted| from_json("the steps of a stage", &noted).ok()).unwrap_or_default()
+        store.note(key).and_then(|noted| from_json("the steps of a stage", &noted).ok()).unwrap_or_default()
     }
 
     /// Remembers it under `key`.
     pub fn keep(&self, store: &LocalStore, key: &Digest) -> Result<()> {
-        store.put_record(key, &marker(store)?, &to_json(self))
+        store.put_note(key, &to_json(self))
     }
 
     /// Returns whether no build is remembered.

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::StepMark;
-use crate::build::cache::marker;
 use crate::error::Result;
 use crate::oci::{Digest, Encode, KeyBuilder, Keyed, from_json, to_json};
 use crate::store::LocalStore;
@@ -45,7 +44,7 @@ impl Keyed for FileListing {}
 impl FileListing {
     /// Returns the listing that was kept for the step of this `mark`.
     pub fn read(store: &LocalStore, mark: &StepMark) -> Option<FileListing> {
-        let (_, noted) = store.record(&key(mark))?;
+        let noted = store.note(&key(mark))?;
         from_json("the files that a step takes", &noted).ok()
     }
 
@@ -53,13 +52,13 @@ impl FileListing {
     pub fn keep(&self, store: &LocalStore, mark: &StepMark) -> Result<()> {
         match self.0.is_empty() || self.0.len() > FILES_LIMIT {
             true => Ok(()),
-            false => store.put_record(&key(mark), &marker(store)?, &to_json(self)),
+            false => store.put_note(&key(mark), &to_json(self)),
         }
     }
 
     /// Returns whether one is kept for the step of this `mark`.
     pub fn is_kept(store: &LocalStore, mark: &StepMark) -> bool {
-        store.record(&key(mark)).is_some()
+        store.has_note(&key(mark))
     }
 
     /// Adds what is at `path`. What is in a directory is added by itself.

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 pub use self::earlier::{EarlierStep, StageMemory};
 pub use self::listing::{FileChange, FileListing};
 pub use self::reason::{Reason, nearest_entry};
-use super::cache::marker;
 use crate::error::Result;
 use crate::layer::Layer;
 use crate::oci::{Digest, KeyBuilder, KeyPart, Keyed, Map, from_json, to_json};
@@ -87,13 +86,13 @@ impl Keyed for BuildAccount {}
 impl BuildAccount {
     /// Returns what the last build has noted that used `store`; none if none has.
     pub fn last(store: &LocalStore) -> Option<BuildAccount> {
-        let (_, noted) = store.record(&last_key())?;
+        let noted = store.note(&last_key())?;
         from_json("what the last build has noted", &noted).ok()
     }
 
     /// Notes it as that of the last build.
     pub fn keep(&self, store: &LocalStore) -> Result<()> {
-        store.put_record(&last_key(), &marker(store)?, &to_json(self))
+        store.put_note(&last_key(), &to_json(self))
     }
 }
 

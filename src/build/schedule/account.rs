@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::layer::Layer;
 use crate::net::date;
 use crate::oci::{Digest, Map};
-use crate::plan::{Copy, CopyItem, Provider, Stage, Step, Work};
+use crate::plan::{Copy, CopyItem, Provider, Stage, Step, Work, shown_url};
 use crate::progress::StepOutcome;
 use crate::sync::locked;
 use crate::tree::{Files, Pivot, joined, literal_start};
@@ -179,8 +179,8 @@ impl Schedule<'_, '_> {
                 .filter_map(|item| match item {
                     CopyItem::Pattern(_) => Some(name(from)),
                     CopyItem::Text { .. } => None,
-                    CopyItem::Url { url, .. } => Some(url.clone()),
-                    CopyItem::Git { url, .. } => Some(url.remote.clone()),
+                    CopyItem::Url { url, .. } => Some(shown_url(url)),
+                    CopyItem::Git { url, .. } => Some(url.to_string()),
                 })
                 .collect(),
             Work::Run(run) => run

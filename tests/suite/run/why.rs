@@ -96,10 +96,10 @@ fn variables_instructions_mounts_and_settings_are_told_apart() {
     built(&machine, &["--build-arg=VERSION=2-of-my-own"]);
     assert_eq!(Why::of(&machine, &[]).step("RUN").2, ["variables: VERSION changed"]);
     // What values are is nobody's business.
-    let records = all_files(&machine.program.store().join("records"));
-    assert!(!records.is_empty());
-    for record in records {
-        let noted = fs::read(record).unwrap();
+    let notes = all_files(&machine.program.store().join("notes"));
+    assert!(!notes.is_empty());
+    for note in notes {
+        let noted = fs::read(note).unwrap();
         assert!(!noted.windows(8).any(|bytes| bytes == b"2-of-my-"), "a value is in the store");
     }
 
