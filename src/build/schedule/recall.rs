@@ -13,7 +13,7 @@ use crate::layer::Layer;
 use crate::net::date;
 use crate::plan::Step;
 use crate::progress::{Event, KnownBy, StepOutcome};
-use crate::source::step_cache::{FoundStep, entry::StepEntry};
+use crate::source::step_cache::{FoundStep, StepCache, entry::StepEntry};
 use crate::store::Store;
 use crate::sync::locked;
 
@@ -22,7 +22,7 @@ impl Schedule<'_, '_> {
     /// is asked or told.
     pub(super) fn portable(&self, state: usize) -> Result<Option<PortableMark>> {
         let (_, work, below, from) = self.step(state)?;
-        let is_asked_for = self.inputs.options.steps.is_some() || self.graph.tells_steps;
+        let is_asked_for = self.inputs.options.steps.is_some_and(StepCache::is_in_use) || self.graph.tells_steps;
         if !is_asked_for || !work.is_portable() {
             return Ok(None);
         }

@@ -134,6 +134,11 @@ impl<'a> StepCache<'a> {
         })
     }
 
+    /// Returns whether there is a place at all: without, nobody need know what steps are known by elsewhere.
+    pub fn is_in_use(&self) -> bool {
+        !self.sources.is_empty() || !self.destinations.is_empty()
+    }
+
     /// Returns whether there is a place to look for steps in.
     pub fn has_sources(&self) -> bool {
         !self.sources.is_empty() && !self.is_distrusted.load(Ordering::Relaxed)
