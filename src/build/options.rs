@@ -13,7 +13,8 @@ use crate::registry::OnDemand;
 use crate::run::Sandbox;
 use crate::source::cached::CachedImages;
 use crate::source::modified::Modified;
-use crate::source::step_cache::{SigningKey, StepCache};
+use crate::source::signature::SigningKey;
+use crate::source::step_cache::StepCache;
 use crate::store::{Follow, LocalStore, Store};
 
 /// Returns the value of a secret.

@@ -3,6 +3,7 @@
 
 mod adds;
 pub mod archive;
+mod artifact;
 pub mod base;
 pub mod cached;
 pub mod collection;
@@ -17,4 +18,5 @@ mod named;
 pub mod pulled;
 mod narrow;
 pub mod reach;
+pub mod signature;
 pub mod step_cache;

@@ -13,7 +13,8 @@ use crate::layer::Layer;
 use crate::net::date;
 use crate::plan::Step;
 use crate::progress::{Event, KnownBy, StepOutcome};
-use crate::source::step_cache::{FoundStep, StepCache, entry::StepEntry};
+use crate::source::step_cache::entry::{StepEntry, statement};
+use crate::source::step_cache::{FoundStep, StepCache};
 use crate::store::Store;
 use crate::sync::locked;
 
@@ -156,7 +157,7 @@ impl Schedule<'_, '_> {
             let on = ledger.chain(self.graph, *below)?;
             let layer = ledger.came_to(*index)?.cloned();
             let key = ledger.slots[*index].portable.as_ref()?.key.as_ref()?.digest();
-            let signature = self.inputs.options.signing.map(|signing| signing.sign(&key, &on, layer.as_ref()));
+            let signature = self.inputs.options.signing.map(|signing| signing.sign(&statement(&key, &on, layer.as_ref())));
             Some(InlineStep { key, on, diff_id: layer.map(|layer| layer.diff_id), signature })
         };
         let states = self.graph.states.iter();

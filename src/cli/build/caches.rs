@@ -1,12 +1,15 @@
 //! What a build takes from other machines, and keeps for them.
 
+use std::sync::Arc;
+
 use crate::cli::flags::cache::CacheFlags;
 use crate::error::Result;
 use crate::layer::Compression;
 use crate::progress::{Event, Progress, WarningKind};
 use crate::registry::OnDemand;
 use crate::source::cached::CachedImages;
-use crate::source::step_cache::{SigningKey, StepCache, StepKeys, VerifyingKey};
+use crate::source::signature::{CacheKeys, SigningKey, VerifyingKey};
+use crate::source::step_cache::StepCache;
 use crate::store::{Beside, Layered, LocalStore, Store};
 
 /// The caches that the flags name.
@@ -24,7 +27,7 @@ impl<'a> Caches<'a> {
         progress: Progress<'a>,
     ) -> Result<Self> {
         let (mut images, mut sources, mut destinations) = (Vec::new(), Vec::new(), Vec::new());
-        let mut keys = StepKeys::default();
+        let mut keys = CacheKeys::default();
         for flags in flags {
             add_new(&mut images, flags.images());
             add_new(&mut sources, flags.sources());
@@ -37,7 +40,8 @@ impl<'a> Caches<'a> {
             }
         }
         let images = CachedImages::new(&images, compression, client, progress);
-        let steps = StepCache::new(sources, images.images(), destinations, keys, compression, client, progress)?;
+        let steps =
+            StepCache::new(sources, images.images(), destinations, Arc::new(keys), compression, client, progress)?;
         Ok(Caches { images, steps })
     }
 

@@ -4,9 +4,10 @@ use std::fs;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use super::entry::{ENTRY_LIMIT, EntryForm, Lookup, StepEntry, as_wrong};
+use super::entry::{Lookup, StepEntry};
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Digest, VerifyingReader};
+use crate::source::artifact::{ARTIFACT_LIMIT, ArtifactForm, as_wrong};
 use crate::store::Store;
 use crate::store::pending::PendingFile;
 use crate::store::regular;
@@ -29,9 +30,9 @@ impl StepDirectory {
             Err(error) => return Err(failed(error)),
         };
         let mut manifest = Vec::new();
-        file.take(ENTRY_LIMIT + 1).read_to_end(&mut manifest).map_err(failed)?;
-        if manifest.len() as u64 > ENTRY_LIMIT {
-            return Err(Error::integrity(format!("{} has more than {ENTRY_LIMIT} bytes", path.display())));
+        file.take(ARTIFACT_LIMIT + 1).read_to_end(&mut manifest).map_err(failed)?;
+        if manifest.len() as u64 > ARTIFACT_LIMIT {
+            return Err(Error::integrity(format!("{} has more than {ARTIFACT_LIMIT} bytes", path.display())));
         }
         let entry = StepEntry::read(&manifest, key).map_err(as_wrong)?;
         if !is_trusted(&entry) {
@@ -72,7 +73,7 @@ impl StepDirectory {
         }
         let path = self.step(&entry.key);
         make_parent(&path)?;
-        PendingFile::replace(&path, &entry.manifest(EntryForm::Artifact).0)
+        PendingFile::replace(&path, &entry.artifact().manifest(ArtifactForm::Artifact).0)
     }
 
     fn step(&self, key: &Digest) -> PathBuf {

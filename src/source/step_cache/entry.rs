@@ -1,14 +1,13 @@
-//! What is kept of a step that was done: an artifact (image-spec, manifest.md, "Guidelines for Artifact Usage") whose only
-//! layer is that of the step, and whose annotations say the rest.
+//! What is kept of a step that was done: an artifact whose only layer is that of the step, and whose annotations say the rest.
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::layer::Layer;
 use crate::net::date;
-use crate::oci::{Descriptor, Digest, ImageManifest, KeyPart, Keyed, Map, Reference, from_json, media_type, to_json};
+use crate::oci::{Digest, ImageManifest, KeyBuilder, KeyPart, Keyed, Map, from_json, media_type, to_json};
 use crate::plan::label::rfc3339;
+use crate::source::artifact::Artifact;
 
 /// The type of the artifact.
 const ARTIFACT: &str = "application/vnd.dev.ocibake.step.v1";
@@ -21,9 +20,6 @@ const TITLE: &str = "org.opencontainers.image.title";
 const PRINTED: &str = "dev.ocibake.step.printed";
 const SIGNATURE: &str = "dev.ocibake.step.signature";
 const WRITTEN: &str = "org.opencontainers.image.created";
-
-/// A larger manifest is not an entry.
-pub const ENTRY_LIMIT: u64 = 64 << 10;
 
 /// Of a longer title, and of more that was printed, an entry keeps the beginning and the end.
 const TITLE_LIMIT: usize = 1000;
@@ -46,7 +42,7 @@ pub struct StepEntry {
     pub printed: Vec<String>,
     /// When it was written, in seconds since 1970, as it says.
     pub written: Option<i64>,
-    /// Who has written it, as [`VerifyingKey`](super::VerifyingKey) reads it; none if nobody says.
+    /// Who has written it, as [`VerifyingKey`](crate::source::signature::VerifyingKey) reads it; none if nobody says.
     pub signature: Option<String>,
 }
 
@@ -60,15 +56,6 @@ pub enum Lookup {
     Entry(Box<StepEntry>),
 }
 
-/// The form of an entry's manifest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EntryForm {
-    /// As the image-spec has it.
-    Artifact,
-    /// For registries that take images alone.
-    Image,
-}
-
 /// A part of a key as it is written.
 #[derive(Serialize, Deserialize)]
 struct WrittenPart {
@@ -77,8 +64,8 @@ struct WrittenPart {
 }
 
 impl StepEntry {
-    /// Returns its manifest in this form, and the configuration that it names.
-    pub fn manifest(&self, form: EntryForm) -> (Vec<u8>, Vec<u8>) {
+    /// Returns it as it is written.
+    pub fn artifact(&self) -> Artifact<'_> {
         let parts: Vec<WrittenPart> = self
             .parts
             .iter()
@@ -102,30 +89,12 @@ impl StepEntry {
         if let Some(signature) = &self.signature {
             say(SIGNATURE, signature.clone());
         }
-        let empty = || Descriptor::of(media_type::EMPTY, b"{}");
-        let diff_ids: Vec<Digest> = self.layer.iter().map(|layer| layer.diff_id).collect();
-        let (kind, config) = match form {
-            EntryForm::Artifact => (media_type::EMPTY, b"{}".to_vec()),
-            EntryForm::Image => {
-                let config = json!({
-                    "architecture": "unknown", "os": "unknown", "rootfs": {"type": "layers", "diff_ids": diff_ids},
-                });
-                (media_type::IMAGE_CONFIG, to_json(&config))
-            }
-        };
-        let mut other = Map::new();
-        if form == EntryForm::Artifact {
-            other.insert("artifactType".to_owned(), ARTIFACT.into());
-        }
-        let manifest = ImageManifest {
-            schema_version: 2,
-            media_type: Some(media_type::IMAGE_MANIFEST.to_owned()),
-            config: Descriptor::of(kind, &config),
-            layers: vec![self.layer.as_ref().map_or_else(empty, |layer| layer.descriptor.clone())],
-            annotations,
-            other,
-        };
-        (to_json(&manifest), config)
+        Artifact { kind: ARTIFACT, layers: self.layer.as_slice(), annotations }
+    }
+
+    /// Returns the digest of all of it that a build goes by.
+    pub fn statement(&self) -> Digest {
+        statement(&self.key, &self.on, self.layer.as_ref())
     }
 
     /// Reads the entry of `key` from its manifest. Fails if it is that of another key, or does not say what it is to say; whether
@@ -166,14 +135,16 @@ impl StepEntry {
 
 impl Keyed for Vec<WrittenPart> {}
 
-/// Returns `error`, by which an entry cannot be read, as one of the entry alone.
-pub fn as_wrong(error: Error) -> Error {
-    Error { kind: ErrorKind::Integrity, ..error }
-}
-
-/// Returns the tag of a document, behind the one that keeps those of `reference` apart.
-pub fn tag_of(reference: &Reference, rest: &str) -> String {
-    reference.tag().map_or_else(|| rest.to_owned(), |tag| format!("{tag}-{rest}"))
+/// Returns the digest of all of an entry that a build goes by: the step of this `key`, done `on` that, came to `layer`.
+pub fn statement(key: &Digest, on: &Digest, layer: Option<&Layer>) -> Digest {
+    let kind = layer.map(|layer| layer.descriptor.media_type.as_str());
+    let layer = layer.map(|layer| (layer.descriptor.digest, layer.descriptor.size, layer.diff_id));
+    KeyBuilder::new("step signature 1")
+        .part("key", key)
+        .part("on", on)
+        .part("layer", &layer)
+        .part("media type", &kind)
+        .finish()
 }
 
 /// As much of `text` from its beginning as is kept.
@@ -197,6 +168,8 @@ fn end(lines: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oci::Descriptor;
+    use crate::source::artifact::{ARTIFACT_LIMIT, ArtifactForm};
 
     fn entry(layer: Option<Layer>) -> StepEntry {
         let part = |name: &str| KeyPart { name: name.to_owned(), digest: Digest::of(name.as_bytes()) };
@@ -219,12 +192,12 @@ mod tests {
     #[test]
     fn an_entry_is_read_as_it_was_written_in_either_form() {
         for entry in [entry(Some(layer())), entry(None)] {
-            for form in [EntryForm::Artifact, EntryForm::Image] {
-                let (manifest, config) = entry.manifest(form);
+            for form in [ArtifactForm::Artifact, ArtifactForm::Image] {
+                let (manifest, config) = entry.artifact().manifest(form);
                 assert_eq!(StepEntry::read(&manifest, &entry.key).unwrap(), entry);
                 let manifest: ImageManifest = from_json("it", &manifest).unwrap();
                 assert_eq!(manifest.config.digest, Digest::of(&config));
-                assert_eq!(manifest.other.contains_key("artifactType"), form == EntryForm::Artifact);
+                assert_eq!(manifest.other.contains_key("artifactType"), form == ArtifactForm::Artifact);
             }
         }
     }
@@ -232,7 +205,7 @@ mod tests {
     #[test]
     fn what_is_no_entry_of_the_key_is_refused() {
         let entry = entry(Some(layer()));
-        let (manifest, _) = entry.manifest(EntryForm::Artifact);
+        let (manifest, _) = entry.artifact().manifest(ArtifactForm::Artifact);
         let text = String::from_utf8(manifest).unwrap();
         let said = |from: &str, to: &str| StepEntry::read(text.replace(from, to).as_bytes(), &entry.key);
         said("nothing", "nothing").unwrap();
@@ -259,8 +232,8 @@ mod tests {
             printed: (0..2000).map(|number| format!("line {number}")).collect(),
             ..entry(None)
         };
-        let (manifest, _) = long.manifest(EntryForm::Artifact);
-        assert!((manifest.len() as u64) < ENTRY_LIMIT);
+        let (manifest, _) = long.artifact().manifest(ArtifactForm::Artifact);
+        assert!((manifest.len() as u64) < ARTIFACT_LIMIT);
         let read = StepEntry::read(&manifest, &long.key).unwrap();
         assert_eq!(read.title, "é".repeat(TITLE_LIMIT));
         assert_eq!(read.printed.last().unwrap(), "line 1999");

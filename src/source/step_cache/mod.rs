@@ -8,7 +8,6 @@ mod directory;
 pub mod entry;
 mod place;
 mod repository;
-mod signature;
 mod source;
 mod sweep;
 
@@ -20,7 +19,6 @@ use std::sync::{Arc, Mutex};
 use self::entry::{Lookup, StepEntry};
 use self::place::OpenPlace;
 pub use self::place::StepPlace;
-pub use self::signature::{SigningKey, VerifyingKey};
 use self::source::Source;
 pub use self::sweep::{ListedEntry, RegistrySteps, Unused};
 use crate::error::{Error, ErrorKind, Result};
@@ -30,6 +28,7 @@ use crate::oci::{Descriptor, Digest, Reference};
 use crate::progress::{Event, Progress, WarningKind};
 use crate::registry::{OnDemand, each};
 use crate::source::cached::CachedImage;
+use crate::source::signature::{CacheKeys, SigningKey};
 use crate::store::Store;
 use crate::sync::locked;
 
@@ -47,22 +46,13 @@ pub struct StepDestination {
     pub must_succeed: bool,
 }
 
-/// The keys by which entries are told from those of others.
-#[derive(Default)]
-pub struct StepKeys {
-    /// Signs what is written.
-    pub signing: Option<SigningKey>,
-    /// Only what one of them has signed is taken; whatever there is, if there are none.
-    pub verifying: Vec<VerifyingKey>,
-}
-
 /// The places that steps are looked for in, those that they are written to, and the [`Store`] of the layers that were found.
 ///
 /// A place that fails, or takes too long, is a warning and not asked again.
 pub struct StepCache<'a> {
     sources: Vec<Source<'a>>,
     destinations: Vec<(StepDestination, OpenPlace<'a>)>,
-    keys: StepKeys,
+    keys: Arc<CacheKeys>,
     compression: Compression,
     progress: Progress<'a>,
     /// The layers that were found, by their digests.
@@ -105,7 +95,7 @@ impl<'a> StepCache<'a> {
         from: Vec<StepPlace>,
         images: &[Arc<CachedImage<'a>>],
         to: Vec<StepDestination>,
-        keys: StepKeys,
+        keys: Arc<CacheKeys>,
         compression: Compression,
         client: &'a OnDemand,
         progress: Progress<'a>,
@@ -207,8 +197,7 @@ impl<'a> StepCache<'a> {
         if self.destinations.is_empty() {
             return;
         }
-        let signing = self.keys.signing.as_ref().filter(|_| !stands_on_others || !self.keys.verifying.is_empty());
-        entry.signature = signing.map(|key| key.sign(&entry.key, &entry.on, entry.layer.as_ref()));
+        entry.signature = self.keys.signature(&entry.statement(), stands_on_others);
         self.note(entry, is_in_image);
     }
 
@@ -225,7 +214,7 @@ impl<'a> StepCache<'a> {
     }
 
     fn is_trusted(&self, entry: &StepEntry) -> bool {
-        self.keys.verifying.is_empty() || self.keys.verifying.iter().any(|key| key.verifies(entry))
+        self.keys.are_content_with(&entry.statement(), entry.signature.as_deref())
     }
 
     /// Opens the blob of a layer that was found, and that nobody has found to be wrong. The reader fails if it is not what

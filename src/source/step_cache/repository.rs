@@ -1,29 +1,28 @@
 //! Entries in a registry's repository: each under the tag `step-HEX`, or `TAG-step-HEX` to keep those of `TAG` apart.
 
 use std::io::Read;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::entry::{ENTRY_LIMIT, EntryForm, Lookup, StepEntry, as_wrong, tag_of};
+use super::entry::{Lookup, StepEntry};
 use super::sweep::RegistrySteps;
 use crate::error::{Error, Result};
 use crate::net::Stop;
-use crate::oci::{Descriptor, Digest, Reference, media_type};
+use crate::oci::{Descriptor, Digest, Reference};
 use crate::progress::{Progress, silent};
 use crate::registry::{OnDemand, Repository};
-use crate::store::{Gathered, Store};
+use crate::source::artifact::{ARTIFACT_LIMIT, ArtifactWriter, as_wrong, tag_of};
+use crate::store::Store;
 
 pub struct StepRepository<'a> {
     reference: Reference,
     client: &'a OnDemand,
     repository: Repository<'a>,
-    /// The registry takes images alone.
-    takes_images: AtomicBool,
+    writer: ArtifactWriter,
 }
 
 impl<'a> StepRepository<'a> {
     pub fn open(reference: Reference, client: &'a OnDemand, progress: Progress<'a>) -> Result<Self> {
         let repository = client.client()?.repository(&reference, progress);
-        Ok(StepRepository { reference, client, repository, takes_images: AtomicBool::new(false) })
+        Ok(StepRepository { reference, client, repository, writer: ArtifactWriter::default() })
     }
 
     pub fn reference(&self) -> &Reference {
@@ -32,7 +31,7 @@ impl<'a> StepRepository<'a> {
 
     pub fn find(&self, key: &Digest, is_trusted: &dyn Fn(&StepEntry) -> bool, stop: &Stop) -> Result<Lookup> {
         let repository = self.quietly()?.until(stop);
-        let Some(manifest) = repository.manifest_of(&self.tag(key), ENTRY_LIMIT)? else { return Ok(Lookup::Missing) };
+        let Some(manifest) = repository.manifest_of(&self.tag(key), ARTIFACT_LIMIT)? else { return Ok(Lookup::Missing) };
         let entry = StepEntry::read(&manifest, key).map_err(as_wrong)?;
         if !is_trusted(&entry) {
             return Ok(Lookup::Useless);
@@ -61,29 +60,10 @@ impl<'a> StepRepository<'a> {
     }
 
     pub fn put(&self, entry: &StepEntry, store: &dyn Store) -> Result<()> {
-        let put = |form| {
-            let (manifest, config) = entry.manifest(form);
-            let kind = match form {
-                EntryForm::Artifact => media_type::EMPTY,
-                EntryForm::Image => media_type::IMAGE_CONFIG,
-            };
-            let named = Descriptor::of(kind, &config);
-            let mut made = Gathered::default();
-            made.put(named.digest, config);
-            let document = (Descriptor::of(media_type::IMAGE_MANIFEST, &manifest), manifest);
-            self.repository.put_artifact(&self.tag(&entry.key), &document, &[named], &made)
-        };
         if let Some(layer) = &entry.layer {
             self.repository.put_blob(&layer.descriptor, store)?;
         }
-        if self.takes_images.load(Ordering::Relaxed) {
-            return put(EntryForm::Image);
-        }
-        put(EntryForm::Artifact).or_else(|error| {
-            put(EntryForm::Image).map_err(|_| error)?;
-            self.takes_images.store(true, Ordering::Relaxed);
-            Ok(())
-        })
+        self.writer.put(&self.repository, &[self.tag(&entry.key)], &entry.artifact())
     }
 
     pub fn note_uses(&self, keys: &[Digest], now: i64) -> Result<()> {

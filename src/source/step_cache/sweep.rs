@@ -8,13 +8,14 @@ use std::io::Read;
 
 use serde::{Deserialize, Serialize};
 
-use super::entry::{ENTRY_LIMIT, StepEntry, tag_of};
+use super::entry::StepEntry;
 use crate::error::{Error, Result};
 use crate::net::date;
 use crate::oci::{Descriptor, Digest, ImageManifest, Keyed, Map, Reference, from_json, media_type, to_json};
 use crate::plan::label::rfc3339;
 use crate::progress::silent;
 use crate::registry::{Client, OnDemand, Repository};
+use crate::source::artifact::{ARTIFACT_LIMIT, tag_of};
 use crate::store::{Gathered, Store};
 
 /// The type of a document that says which keys a build has used, and that of the list itself.
@@ -78,7 +79,7 @@ impl<'a> RegistrySteps<'a> {
         let prefix = self.tag("step-");
         let entry = |tag: &String| -> Result<Option<ListedEntry>> {
             let Ok(key) = format!("sha256:{}", &tag[prefix.len()..]).parse::<Digest>() else { return Ok(None) };
-            let Some(manifest) = self.repository.manifest_of(tag, ENTRY_LIMIT)? else { return Ok(None) };
+            let Some(manifest) = self.repository.manifest_of(tag, ARTIFACT_LIMIT)? else { return Ok(None) };
             let entry = StepEntry::read(&manifest, &key).ok();
             Ok(entry.map(|entry| ListedEntry { entry, tag: tag.clone(), manifest: Digest::of(&manifest) }))
         };
@@ -95,7 +96,7 @@ impl<'a> RegistrySteps<'a> {
     pub fn unused(&self, since: i64) -> Result<Unused> {
         let (tags, prefix) = (self.repository.tags()?, self.tag("uses-"));
         let read = |tag: &String| -> Result<Option<(Digest, bool, Vec<String>)>> {
-            let Some(bytes) = self.repository.manifest_of(tag, ENTRY_LIMIT)? else { return Ok(None) };
+            let Some(bytes) = self.repository.manifest_of(tag, ARTIFACT_LIMIT)? else { return Ok(None) };
             let day = tag[prefix.len()..].get(..8).and_then(day);
             // The day counts up to its end.
             let is_recent = day.is_some_and(|day| day + DAY > since);

@@ -1,4 +1,5 @@
-//! Who has written an entry: a signature by Ed25519 (RFC 8032) over all of it that a build goes by.
+//! Who has written what a cache has: a signature by Ed25519 (RFC 8032) over a statement, which is the digest of all that a build
+//! goes by.
 
 use std::io::Read;
 use std::path::Path;
@@ -9,10 +10,8 @@ use base64::prelude::BASE64_STANDARD;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer};
 
-use super::entry::StepEntry;
 use crate::error::{Error, Result};
-use crate::layer::Layer;
-use crate::oci::{Digest, KeyBuilder};
+use crate::oci::Digest;
 use crate::store::regular;
 
 /// A larger file is not a key.
@@ -21,12 +20,21 @@ const KEY_LIMIT: u64 = 64 << 10;
 /// What stands before the 32 bytes of a public key in its DER form (RFC 8410, section 4).
 const PUBLIC_KEY_HEAD: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
-/// A private key that entries are signed with.
+/// A private key that statements are signed with.
 pub struct SigningKey(Ed25519KeyPair);
 
-/// A public key by which it is told who has signed an entry.
+/// A public key by which it is told who has signed a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifyingKey(Vec<u8>);
+
+/// The keys by which what a cache has is told from what others have put there.
+#[derive(Default)]
+pub struct CacheKeys {
+    /// Signs what is written.
+    pub signing: Option<SigningKey>,
+    /// Only what one of them has signed is taken; whatever there is, if there are none.
+    pub verifying: Vec<VerifyingKey>,
+}
 
 impl SigningKey {
     /// Reads a private key from a PEM file (RFC 8410), as `openssl genpkey -algorithm ed25519` writes it.
@@ -39,9 +47,9 @@ impl SigningKey {
         Ed25519KeyPair::from_pkcs8(der.secret_pkcs8_der()).map(SigningKey).map_err(|_| wrong())
     }
 
-    /// Returns the signature of an entry that says that the step of this `key`, done `on` that, came to `layer`; in base64.
-    pub fn sign(&self, key: &Digest, on: &Digest, layer: Option<&Layer>) -> String {
-        BASE64_STANDARD.encode(self.0.sign(statement(key, on, layer).as_bytes()))
+    /// Returns the signature of `statement`, in base64.
+    pub fn sign(&self, statement: &Digest) -> String {
+        BASE64_STANDARD.encode(self.0.sign(statement.as_bytes()))
     }
 }
 
@@ -57,25 +65,25 @@ impl VerifyingKey {
         Ok(VerifyingKey(key.to_vec()))
     }
 
-    /// Returns whether `entry` was signed with the private key that belongs to this one.
-    pub fn verifies(&self, entry: &StepEntry) -> bool {
-        let signature = entry.signature.as_deref().and_then(|text| BASE64_STANDARD.decode(text).ok());
-        let statement = statement(&entry.key, &entry.on, entry.layer.as_ref());
+    /// Returns whether `signature` is that of `statement` with the private key that belongs to this one.
+    pub fn verifies(&self, statement: &Digest, signature: Option<&str>) -> bool {
+        let signature = signature.and_then(|text| BASE64_STANDARD.decode(text).ok());
         let key = UnparsedPublicKey::new(&ED25519, &self.0);
         signature.is_some_and(|signature| key.verify(statement.as_bytes(), &signature).is_ok())
     }
 }
 
-/// The digest of all of an entry that a build goes by.
-fn statement(key: &Digest, on: &Digest, layer: Option<&Layer>) -> Digest {
-    let kind = layer.map(|layer| layer.descriptor.media_type.as_str());
-    let layer = layer.map(|layer| (layer.descriptor.digest, layer.descriptor.size, layer.diff_id));
-    KeyBuilder::new("step signature 1")
-        .part("key", key)
-        .part("on", on)
-        .part("layer", &layer)
-        .part("media type", &kind)
-        .finish()
+impl CacheKeys {
+    /// Returns whether what says so may be taken: one of the keys has signed it, or there are none.
+    pub fn are_content_with(&self, statement: &Digest, signature: Option<&str>) -> bool {
+        self.verifying.is_empty() || self.verifying.iter().any(|key| key.verifies(statement, signature))
+    }
+
+    /// Returns the signature of what is written, if it is to have one: not if it `stands_on_others`, whom nobody has verified.
+    pub fn signature(&self, statement: &Digest, stands_on_others: bool) -> Option<String> {
+        let signing = self.signing.as_ref().filter(|_| !stands_on_others || !self.verifying.is_empty());
+        signing.map(|key| key.sign(statement))
+    }
 }
 
 fn content(path: &Path) -> Result<Vec<u8>> {
