@@ -8,9 +8,10 @@
 //!   known already, [`unpack()`] brings that to disk, and [`flatten()`] into one tar.
 //! - `lower`: changes as directories that overlayfs is mounted of; `upper`: changes that were made in what is mounted;
 //!   `stack`: what such directories hold together, `same`: what in them is no change, and `standing`: the same as a copy, for where overlayfs is not to
-//!   be had; `kept`: the owners of files where all files have one.
+//!   be had; `kept`: the owners of files where all files have one; `kept_tree`: what is in a directory that commands keep.
 
 mod kept;
+mod kept_tree;
 mod lower;
 mod read;
 mod same;
@@ -23,13 +24,14 @@ mod whiteout;
 mod write;
 
 pub use kept::{CAPABILITY, Device, KEPT_LENGTH, KEPT_PREFIX, Kept, OWNER, has_one_id, keep_owners_in, with_kept};
+pub use kept_tree::kept_tree;
 pub use lower::{lower, lowest, take_whiteouts};
 pub use read::{
     Extent, GZIP_MAGIC, LayerReader, Member, Open, Overlay, WHITEOUT, ZSTD_MAGIC, ZSTD_SKIPPABLE, ZSTD_WINDOW,
     decompressed, is_header, media_type_of, read, read_archive, read_members, threads_for_each,
 };
 pub use stack::{can_make_whiteouts, hide};
-pub use standing::{Devices, StandingRoot, copy, files_of, link, replace_by_copy, settle_as};
+pub use standing::{Devices, StandingRoot, copy, files_of, link, outlast, replace_by_copy, settle_as};
 pub use tar::{RECORD, TRAILER, WINDOWS_ATTRIBUTES, WINDOWS_CREATED, WINDOWS_SECURITY};
 pub use unpack::{Directories, Owners, Staged, Unpacked, extract, flatten, stage, unpack, unpack_all};
 pub use upper::{Provided, upper};

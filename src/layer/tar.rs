@@ -36,6 +36,16 @@ pub const WINDOWS_CREATED: &str = "LIBARCHIVE.creationtime";
 /// The name that Python's tarfile gives its pax headers.
 const PAX_NAME: &[u8] = b"././@PaxHeader";
 
+/// How exactly a tar tells times.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Times {
+    /// In whole seconds, as layers of images that are made here have them.
+    #[default]
+    Seconds,
+    /// To the nanosecond.
+    Exact,
+}
+
 /// All that the header of an entry tells.
 pub(super) struct Head<'a> {
     /// With a slash behind it for a directory.
@@ -53,14 +63,14 @@ pub(super) struct Head<'a> {
     pub xattrs: &'a BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
-/// The header records of `entry`: a whole number of 512-byte records, a function of the entry alone.
-pub(super) fn header(entry: &Entry) -> Result<Vec<u8>> {
-    records(&head(entry, &path(entry)))
+/// The header records of `entry`: a whole number of 512-byte records, a function of the entry and of `times` alone.
+pub(super) fn header(entry: &Entry, times: Times) -> Result<Vec<u8>> {
+    records(&head(entry, &path(entry), times))
 }
 
 /// The length of [`header`], in bytes.
-pub(super) fn header_size(entry: &Entry) -> Result<u64> {
-    Ok(match extension(&head(entry, &path(entry)))?.len() as u64 {
+pub(super) fn header_size(entry: &Entry, times: Times) -> Result<u64> {
+    Ok(match extension(&head(entry, &path(entry), times))?.len() as u64 {
         0 => RECORD,
         length => RECORD + padded(length) + RECORD,
     })
@@ -98,15 +108,16 @@ pub fn padded(size: u64) -> u64 {
     size.next_multiple_of(RECORD)
 }
 
-/// With a slash behind it for a directory.
+/// With a slash behind it for a directory; the root is `./`, as other programs write it.
 fn path(entry: &Entry) -> Cow<'_, [u8]> {
     match entry.kind {
+        Kind::Directory if entry.path.is_empty() => b"./".into(),
         Kind::Directory => [&entry.path, &b"/"[..]].concat().into(),
         _ => entry.path.as_slice().into(),
     }
 }
 
-fn head<'a>(entry: &'a Entry, path: &'a [u8]) -> Head<'a> {
+fn head<'a>(entry: &'a Entry, path: &'a [u8], times: Times) -> Head<'a> {
     let (entry_type, target) = match &entry.kind {
         Kind::File(_) => (EntryType::Regular, None),
         Kind::Directory => (EntryType::Directory, None),
@@ -129,8 +140,10 @@ fn head<'a>(entry: &'a Entry, path: &'a [u8]) -> Head<'a> {
         mode: *mode,
         user: (*user).into(),
         group: (*group).into(),
-        // Layers that are made here have whole seconds.
-        modified: Time::of_seconds(modified.seconds),
+        modified: match times {
+            Times::Seconds => Time::of_seconds(modified.seconds),
+            Times::Exact => *modified,
+        },
         device,
         xattrs,
     }

@@ -118,20 +118,7 @@ impl ObjectMarks {
 
     /// Returns when whatever is changed in `root` has another time of change than all that is there.
     pub(super) fn outlast(&self, root: &Path) -> Result<()> {
-        let beside = root.parent().unwrap_or(root);
-        let failed = |source: io::Error| Error::io("create a file in", beside, source);
-        let probe: File = tempfile::tempfile_in(beside).map_err(failed)?;
-        let begin = Instant::now();
-        loop {
-            probe.set_permissions(fs::Permissions::from_mode(0o600)).map_err(failed)?;
-            let now =
-                statx(&probe, c"", AtFlags::EMPTY_PATH, StatxFlags::CTIME).map_err(|errno| failed(errno.into()))?;
-            // A clock that was set back never comes there, and gives other times all the same.
-            if (now.stx_ctime.tv_sec, now.stx_ctime.tv_nsec) > self.newest || begin.elapsed() > LONGEST_STEP {
-                return Ok(());
-            }
-            sleep(Duration::from_millis(1));
-        }
+        outlast(root.parent().unwrap_or(root), self.newest)
     }
 
     fn listed(&self, directory: &[u8]) -> &[MarkedName] {
@@ -162,6 +149,24 @@ impl ObjectMarks {
             let below = listed.iter().filter(|(_, mark)| mark.kind == FileType::Directory);
             left.extend(below.map(|(name, _)| joined(&path, name.to_bytes())));
         }
+    }
+}
+
+/// Returns when whatever is changed on the file system of the directory `beside` has a later time of change than `newest`, in
+/// seconds and nanoseconds.
+pub fn outlast(beside: &Path, newest: (i64, u32)) -> Result<()> {
+    let failed = |source: io::Error| Error::io("create a file in", beside, source);
+    let probe: File = tempfile::tempfile_in(beside).map_err(failed)?;
+    let begin = Instant::now();
+    loop {
+        probe.set_permissions(fs::Permissions::from_mode(0o600)).map_err(failed)?;
+        let now =
+            statx(&probe, c"", AtFlags::EMPTY_PATH, StatxFlags::CTIME).map_err(|errno| failed(errno.into()))?;
+        // A clock that was set back never comes there, and gives other times all the same.
+        if (now.stx_ctime.tv_sec, now.stx_ctime.tv_nsec) > newest || begin.elapsed() > LONGEST_STEP {
+            return Ok(());
+        }
+        sleep(Duration::from_millis(1));
     }
 }
 

@@ -19,6 +19,7 @@ use marks::ObjectMarks;
 
 pub use copy::{copy, link, replace_by_copy, settle_as};
 pub use devices::Devices;
+pub use marks::outlast;
 
 /// A root file system in a directory of its own. Nobody else may look into it.
 #[derive(Debug)]

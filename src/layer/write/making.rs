@@ -18,7 +18,7 @@ use super::gate::{Buffers, Permit};
 use super::job::{Job, Written};
 use super::pieces::{Earlier, Fingerprint, Piece, SHORTEST_PIECE};
 use crate::error::{Error, Result};
-use crate::layer::tar::{header, padded};
+use crate::layer::tar::{Times, header, padded};
 use crate::oci::{Digest, Hasher, Map};
 use crate::progress::{Event, Progress, silent};
 use crate::tree::{Entry, Kind};
@@ -26,6 +26,7 @@ use crate::tree::{Entry, Kind};
 /// A layer that is being written, or the last part of one.
 pub struct Making<'a, W> {
     compression: Compression,
+    times: Times,
     entries: Arc<Vec<Entry>>,
     geometry: Geometry,
     /// The chunks that blocks begin with, where the blob tells of them.
@@ -95,10 +96,15 @@ struct Part {
 
 impl<'a, W: Write> Making<'a, W> {
     /// Begins the layer of `job`: its sink has what stands before the first block.
-    pub fn new(job: Job<'a, W>, compression: Compression, progress: Progress<'a>) -> Result<Self> {
+    pub fn new(
+        job: Job<'a, W>,
+        compression: Compression,
+        times: Times,
+        progress: Progress<'a>,
+    ) -> Result<Self> {
         let Members { geometry, chunks } = match compression {
-            Compression::Estargz(_) => Members::of(&job.entries)?,
-            _ => Members { geometry: Geometry::of(&job.entries)?, chunks: Vec::new() },
+            Compression::Estargz(_) => Members::of(&job.entries, times)?,
+            _ => Members { geometry: Geometry::of(&job.entries, times)?, chunks: Vec::new() },
         };
         progress(Event::LayerStarted { layer: job.number, title: job.title, size: geometry.size() });
         let mut tar = TarState { layer: job.number, hasher: Hasher::new(), size: 0, progress };
@@ -119,7 +125,7 @@ impl<'a, W: Write> Making<'a, W> {
             blob.take(&members)?;
         }
         let making = Made { tar, blob }.going_on(job.entries, geometry);
-        Ok(Making { chunks, earlier: job.earlier, is_reusable: true, ..making })
+        Ok(Making { times, chunks, earlier: job.earlier, is_reusable: true, ..making })
     }
 
     /// Begins what comes behind the entries of `first`, a layer of eStargz which came to `made`: its table of contents, the
@@ -127,7 +133,7 @@ impl<'a, W: Write> Making<'a, W> {
     pub fn index(first: &Self, made: Made<'a, W>, compression: Compression) -> Result<Self> {
         let Made { mut tar, mut blob } = made;
         let (table, digest) = estargz::table(&first.entries, &first.chunks, &blob.placed);
-        let geometry = Geometry::of(slice::from_ref(&table))?;
+        let geometry = Geometry::of(slice::from_ref(&table), Times::Seconds)?;
         blob.annotations = estargz::annotations(digest, tar.size + geometry.size());
         blob.part = Part::new(compression, &geometry);
         blob.part.footer = estargz::footer(blob.offset);
@@ -208,7 +214,7 @@ impl<'a, W: Write> Making<'a, W> {
             if *offset >= range.end {
                 break;
             }
-            let header = header(entry)?;
+            let header = header(entry, self.times)?;
             let content = offset + header.len() as u64;
             let head = overlap(&range, *offset..content);
             let (room, behind) = rest.split_at_mut((head.end - head.start) as usize);
@@ -247,6 +253,7 @@ impl<'a, W: Write> Made<'a, W> {
         let (tar, blob) = (Chain::new(self.tar, TarState::block), Chain::new(self.blob, BlobState::block));
         Making {
             compression,
+            times: Times::Seconds,
             entries,
             geometry,
             chunks: Vec::new(),

@@ -21,6 +21,7 @@ use std::iter;
 use std::sync::{Arc, Mutex};
 
 use crate::error::{Error, Result};
+use crate::layer::tar::Times;
 use crate::progress::Progress;
 use crate::sync::locked;
 
@@ -39,6 +40,7 @@ pub use pieces::{Earlier, Piece};
 /// number of threads that [serve](Writer::serve) nor on what else is written meanwhile.
 pub struct Writer<'a, W> {
     compression: Compression,
+    times: Times,
     progress: Progress<'a>,
     gate: Arc<Gate>,
     layers: Mutex<OpenLayers<'a, W>>,
@@ -63,7 +65,13 @@ impl<'a, W: Write + Send> Writer<'a, W> {
         let bound = BlockEncoder::new(compression).bound(Plain::LONGEST);
         let buffers = iter::repeat_with(|| Buffers::new(bound)).take(threads + threads / 4 + 2).collect();
         let layers = Mutex::new(OpenLayers { open: Vec::new(), is_closed: false });
-        Writer { compression, progress, gate: Arc::new(Gate::new(buffers)), layers }
+        Writer { compression, times: Times::default(), progress, gate: Arc::new(Gate::new(buffers)), layers }
+    }
+
+    /// The same, for layers whose times are told to the nanosecond, as far as their entries have them so.
+    pub fn with_exact_times(mut self) -> Self {
+        self.times = Times::Exact;
+        self
     }
 
     /// Works at the layers that come until the writer is [closed](Writer::close).
@@ -91,7 +99,7 @@ impl<'a, W: Write + Send> Writer<'a, W> {
     /// an error the sink is dropped with whatever it took; other layers go on. A panic, of the sink or of the progress, goes
     /// on here.
     pub fn write(&self, job: Job<'a, W>) -> Result<Written<W>> {
-        let layer = Arc::new(Making::new(job, self.compression, self.progress)?);
+        let layer = Arc::new(Making::new(job, self.compression, self.times, self.progress)?);
         self.open(&layer)?;
         let made = layer.wait()?;
         let Compression::Estargz(level) = self.compression else { return Ok(made.finish()) };
