@@ -92,6 +92,7 @@
 //!     cached: None,
 //!     steps: None,
 //!     signing: None,
+//!     mounts: None,
 //!     follow: None,
 //!     progress: &|_| (),
 //! };
@@ -168,6 +169,7 @@
 //! #         cached: None,
 //! #         steps: None,
 //! #         signing: None,
+//! #         mounts: None,
 //! #         follow: None,
 //! #         progress: &|_| (),
 //! #     };

@@ -171,6 +171,28 @@ pub enum Event<'a> {
         /// The blobs, with their sizes in bytes.
         blobs: &'a [&'a Descriptor],
     },
+    /// A directory that commands keep is here as it was left elsewhere: nothing was in it.
+    CacheMountPulled {
+        /// The ID of the cache mount.
+        id: &'a str,
+        /// The name of the place that it comes from.
+        from: &'a str,
+        /// The size of its layers as they came, in bytes.
+        size: u64,
+        /// The number of its layers.
+        layers: usize,
+    },
+    /// A directory that commands keep is elsewhere as it is here.
+    CacheMountPushed {
+        /// The ID of the cache mount.
+        id: &'a str,
+        /// The name of the place that it went to.
+        to: &'a str,
+        /// The size of the layer that is new there, in bytes; 0 if its content is what it was, and has another key.
+        size: u64,
+        /// The number of its layers.
+        layers: usize,
+    },
     /// Something begins to come from elsewhere.
     FetchStarted {
         /// The number of the fetch, the same in all events about it, and no other's in this process.

@@ -13,6 +13,7 @@ use crate::registry::OnDemand;
 use crate::run::Sandbox;
 use crate::source::cached::CachedImages;
 use crate::source::modified::Modified;
+use crate::source::mount_cache::MountCache;
 use crate::source::signature::SigningKey;
 use crate::source::step_cache::StepCache;
 use crate::store::{Follow, LocalStore, Store};
@@ -61,6 +62,8 @@ pub struct Options<'a> {
     pub steps: Option<&'a StepCache<'a>>,
     /// Signs what images say of the steps that they came about by.
     pub signing: Option<&'a SigningKey>,
+    /// Brings the cache mounts of commands from elsewhere.
+    pub mounts: Option<&'a MountCache<'a>>,
     /// Told of each layer that is made from the ground up, when it is begun.
     pub follow: Option<Follow<'a>>,
     /// Told of each step, layer and warning, by several threads at once.

@@ -1,6 +1,5 @@
 //! `ocibake cache`: the local store, listed and pruned; and the steps that a registry keeps.
 
-mod count;
 mod steps;
 
 use std::collections::BTreeMap;
@@ -9,8 +8,8 @@ use std::time::UNIX_EPOCH;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use self::count::count;
 use super::bytes::HumanBytes;
+use super::count::count;
 use super::environment::Environment;
 use super::flags::prune::PruneFlags;
 use super::namespace::Want;

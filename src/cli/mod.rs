@@ -10,6 +10,7 @@ mod ci;
 mod commands;
 mod compose;
 mod copy;
+mod count;
 mod docker;
 mod docker_proxies;
 mod doctor;

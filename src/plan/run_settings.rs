@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{ResourceLimit, Run, RunMountKind, RunNetwork, SecretSource};
 use crate::error::{Error, Result, suggestion};
-use crate::oci::{KeyBuilder, Map};
+use crate::oci::{Digest, KeyBuilder, Map};
 
 /// The variables of proxies, each of which is there in upper and in lower case.
 const PROXIES: [&str; 5] = ["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"];
@@ -41,6 +41,9 @@ pub struct RunSettings {
     pub no_cache: bool,
     /// The titles of stages that nothing is taken for from an earlier build, in whatever letter case.
     pub no_cache_filter: Vec<String>,
+    /// What stands for the lock files by which it is told for what a cache mount was filled. Like the content of these, it is in no
+    /// key.
+    pub lock_key: Option<Digest>,
 }
 
 /// The way in which commands are kept apart from the machine.
@@ -92,6 +95,7 @@ impl RunSettings {
             isolation: _,
             no_cache: _,
             no_cache_filter: _,
+            lock_key: _,
         } = self;
         let names: Vec<&String> = hosts.iter().map(|(name, _)| name).collect();
         key.part("default network", network).part("hosts", &names).part("shm size", shm_size).part("limits", limits)

@@ -14,6 +14,7 @@ pub mod image;
 pub mod local;
 mod member;
 pub mod modified;
+pub mod mount_cache;
 mod named;
 pub mod pulled;
 mod narrow;

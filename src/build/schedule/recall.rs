@@ -13,6 +13,7 @@ use crate::layer::Layer;
 use crate::net::date;
 use crate::plan::Step;
 use crate::progress::{Event, KnownBy, StepOutcome};
+use crate::source::mount_cache::MountCache;
 use crate::source::step_cache::entry::{StepEntry, statement};
 use crate::source::step_cache::{FoundStep, StepCache};
 use crate::store::Store;
@@ -119,6 +120,7 @@ impl Schedule<'_, '_> {
         let Some(steps) = self.inputs.options.steps else { return };
         let ledger = &mut *locked(&self.ledger);
         let by_recall = ledger.by_recall(self.graph);
+        let has_unvouched = self.inputs.options.mounts.is_some_and(MountCache::has_unvouched);
         for State { index, origin, is_in_image, .. } in &self.graph.states {
             let Origin::Step { step, below, .. } = origin else { continue };
             let on = ledger.chain(self.graph, *below);
@@ -146,7 +148,7 @@ impl Schedule<'_, '_> {
                 written: Some(date::now()),
                 signature: None,
             };
-            steps.keep(entry, *is_in_image, by_recall[*index]);
+            steps.keep(entry, *is_in_image, by_recall[*index] || has_unvouched);
         }
     }
 

@@ -26,6 +26,7 @@ use crate::plan::{CacheSharing, Provider, ResourceLimit, Run, RunMount, RunMount
 use crate::progress::{CommandEnd, Event, OutputStream};
 use crate::run::{Exit, Limit, Mount, MountSource, Network, Process, Ran, Resource, Root, Security, Stream, User};
 use crate::source::modified::Modified;
+use crate::source::mount_cache::NamedMount;
 use crate::store::CacheMount;
 use crate::store::pending::PendingDirectory;
 use crate::sync::locked;
@@ -362,9 +363,11 @@ impl Running<'_> {
                 let Attributes { mode, user, group, .. } = files.root().attributes();
                 let key = KeyBuilder::new("cache mount 2").part("id", id).part("begins", &sum);
                 let key = key.part("mode", mode).part("user", user).part("group", group).finish();
+                let sharing = self.sharing(*sharing)?;
+                self.travel(id, &key, sharing)?;
                 let cache = self.inputs.options.store.cache_mount(
                     &key,
-                    self.sharing(*sharing)?,
+                    sharing,
                     &|| !self.inputs.stop.is_ended(),
                     |directory, shown| self.inputs.bases.unpack(&files, (directory, shown)),
                 )?;
@@ -393,6 +396,16 @@ impl Running<'_> {
             }
         };
         Ok(Some(Mount { target: mount.target.as_bytes().to_vec(), source, read_only: mount.read_only }))
+    }
+
+    /// Has what is kept under `of` brought from elsewhere if nothing is there. One that each command has for itself stays here.
+    fn travel(&self, id: &str, of: &Digest, sharing: CacheSharing) -> Result<()> {
+        let Some(mounts) = self.inputs.options.mounts.filter(|_| sharing != CacheSharing::Private) else {
+            return Ok(());
+        };
+        let key = self.given.run.lock_key.unwrap_or_else(|| Digest::of(b""));
+        let mount = NamedMount { of: *of, id: id.to_owned(), key };
+        mounts.prepare(&mount, self.inputs.options.store, self.inputs.pool, &self.inputs.stop)
     }
 
     /// The file or directory `source` of `provided`. What is written to it never gets there.

@@ -11,7 +11,7 @@ use super::key_agent::KeyAgents;
 use super::recipe::{LinkedTargets, Recipe};
 use super::times::times;
 use super::want::Beforehand;
-use super::{leave, lock, verify, warn};
+use super::{caches, leave, lock, verify, warn};
 use crate::build::{self, Built, CommandLogs};
 use crate::cli::commands::Commands;
 use crate::cli::environment::Environment;
@@ -262,6 +262,9 @@ impl BuildRequest<'_> {
         planned();
         lock::keep(recipe, bases)?;
         let contexts = recipe.roots();
+        if let Some(place) = self.output.cache.mounts() {
+            run.lock_key = caches::lock_key(place, &plan, recipe.root(), progress)?;
+        }
         let outputs = |push| self.output.outputs(push, environment, &contexts, progress);
         let outputs = match self.delivery {
             Delivery::Outputs => outputs(false)?,
@@ -311,7 +314,7 @@ impl BuildRequest<'_> {
         };
         let is_verified = self.output.verify_rebuild;
         let is_squashed = self.build.squash == Some(true);
-        let caches = Caches::of([&self.output.cache].into_iter(), compression, client, progress)?;
+        let caches = Caches::of([&self.output.cache].into_iter(), (compression, self.output.jobs), client, progress)?;
         let options = || build::Options {
             store,
             contexts,
@@ -329,6 +332,7 @@ impl BuildRequest<'_> {
             cached: None,
             steps: None,
             signing: caches.steps.signing_key(),
+            mounts: None,
             follow: None,
             progress,
         };
@@ -337,7 +341,7 @@ impl BuildRequest<'_> {
             output::while_building(outputs, &ahead, client, progress, |follow| {
                 // What is put together afterwards goes nowhere as it is.
                 let follow = follow.filter(|_| !is_squashed);
-                let options = build::Options { follow, cached, steps, ..options() };
+                let options = build::Options { follow, cached, steps, mounts: caches.mounts.as_ref(), ..options() };
                 only(build::build(plan, &options)?)
             })
         };

@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::count::count;
 use crate::cli::bytes::HumanBytes;
+use crate::cli::count::count;
 use crate::cli::environment::Environment;
 use crate::cli::flags::value::value;
 use crate::cli::print::{answer_json, answer_lines};

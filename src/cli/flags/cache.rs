@@ -9,7 +9,9 @@ use clap::Args;
 use super::value::value;
 use crate::error::{Error, Result};
 use crate::oci::{Reference, is_valid_tag};
+use crate::plan::quantity::Size;
 use crate::source::cached::CacheName;
+use crate::source::mount_cache::MountPlace;
 use crate::source::step_cache::{StepDestination, StepPlace};
 
 /// The flags about what earlier builds have left elsewhere.
@@ -30,10 +32,18 @@ pub struct CacheFlags {
     /// and with ignore-error=false an error. Whoever may write there decides what others build: docs/caches.md says more.
     #[arg(long, value_name = "CACHE", value_parser = value::<CacheDestination>)]
     cache_to: Vec<CacheDestination>,
-    /// Sign what --cache-to writes with the Ed25519 key in this PEM file
+    /// Keep the directories of `RUN --mount=type=cache` for other machines: NAME, or type=registry,ref=NAME,key=LOCKFILE
+    ///
+    /// A directory in which nothing is yet is filled from there when a command is about to use it; what commands have changed goes there
+    /// once the build has come to its end. `key` names files of the context, such as Cargo.lock or **/go.sum, and may be given more than once: what was filled
+    /// for the same content is taken, or else what was written last. mode=pull or mode=push does one alone, and more than max-size=4g, a
+    /// tar's, does not travel. What cannot be had or written is a warning.
+    #[arg(long, value_name = "CACHE", value_parser = value::<MountPlace>)]
+    cache_mounts: Option<MountPlace>,
+    /// Sign what --cache-to and --cache-mounts write with the Ed25519 key in this PEM file
     #[arg(long, value_name = "FILE")]
     cache_sign: Option<PathBuf>,
-    /// Take only steps that are signed with the key whose public half is in this PEM file
+    /// Take only steps and cache mounts that are signed with the key whose public half is in this PEM file
     ///
     /// So may a repository be read that others write to, such as the builds of pull requests. Given more than once, any of
     /// the keys will do.
@@ -66,6 +76,9 @@ enum CacheDestination {
 
 /// The types of caches that BuildKit knows, and that are not available here.
 const UNAVAILABLE: [&str; 3] = ["azblob", "gha", "s3"];
+
+/// The most that a cache mount has, in bytes, unless something else is asked for.
+const USUAL_MOUNT: u64 = 4 << 30;
 
 /// The tags of entries begin with that of the cache, and have to be tags, too.
 const LONGEST_TAG: usize = 58;
@@ -124,11 +137,17 @@ impl CacheFlags {
             ));
         }
         // Else what was signed would depend on what the cache has.
-        if self.cache_sign.is_some() && self.cache_verify.is_empty() && !self.cache_from.is_empty() {
-            let message = "--cache-to type=inline does not sign what --cache-from has taken from anybody";
+        let takes = !self.cache_from.is_empty() || self.mounts().is_some_and(|mounts| mounts.pulls);
+        if self.cache_sign.is_some() && self.cache_verify.is_empty() && takes {
+            let message = "--cache-to type=inline does not sign what --cache-from or --cache-mounts has taken from anybody";
             return Err(Error::usage(message).with_hint("add --cache-verify KEY, so that only what is signed is taken"));
         }
         Ok(true)
+    }
+
+    /// Returns where cache mounts travel to and from.
+    pub fn mounts(&self) -> Option<&MountPlace> {
+        self.cache_mounts.as_ref()
     }
 
     /// Returns the file of the key that steps are signed with.
@@ -192,12 +211,7 @@ impl FromStr for CacheDestination {
         let place = match fields.kind() {
             "inline" => return Ok(CacheDestination::Inline),
             "registry" => {
-                let reference: Reference = fields.needed("ref", "it does not say where to: add ref=NAME")?.parse()?;
-                if reference.digest().is_some() {
-                    return Err(Error::usage(format!("`{reference}` has a digest, and a cache grows"))
-                        .with_hint("leave out what follows the `@`"));
-                }
-                StepPlace::Registry(checked(reference)?)
+                StepPlace::Registry(growing(fields.needed("ref", "it does not say where to: add ref=NAME")?)?)
             }
             "local" => {
                 let path = fields.needed("dest", "it does not say which directory: add dest=DIR")?;
@@ -223,6 +237,43 @@ impl FromStr for CacheDestination {
     }
 }
 
+impl FromStr for MountPlace {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let registry = [("type", "registry"), ("ref", text)];
+        let fields = Fields::read(text).unwrap_or_else(|| Fields(registry.to_vec()));
+        if fields.kind() != "registry" {
+            return Err(Error::usage(format!("there are no cache mounts of type `{}`", fields.kind()))
+                .with_hint("known is registry, as in type=registry,ref=NAME"));
+        }
+        let known = ["type", "ref", "key", "max-size", "mode"];
+        if let Some((name, _)) = fields.0.iter().find(|(name, _)| !known.contains(name)) {
+            return Err(Error::usage(format!("cache mounts have no `{name}`"))
+                .with_hint("known are ref, key, max-size and mode"));
+        }
+        let reference = growing(fields.needed("ref", "it does not say where: add ref=NAME")?)?;
+        let (pulls, pushes) = match fields.of("mode") {
+            None | Some("both") => (true, true),
+            Some("pull") => (true, false),
+            Some("push") => (false, true),
+            Some(mode) => {
+                return Err(Error::usage(format!("there is no mode `{mode}` of cache mounts"))
+                    .with_hint("known are pull, push and both"));
+            }
+        };
+        let lock_files = fields.0.iter().filter(|(name, _)| *name == "key").map(|(_, value)| (*value).to_owned());
+        let most = fields.of("max-size").map(str::parse::<Size>).transpose()?;
+        Ok(MountPlace {
+            reference,
+            lock_files: lock_files.collect(),
+            most: most.map_or(USUAL_MOUNT, |Size(most)| most),
+            pulls,
+            pushes,
+        })
+    }
+}
+
 /// The fields of a cache's name, `KEY=VALUE` each.
 struct Fields<'t>(Vec<(&'t str, &'t str)>);
 
@@ -244,6 +295,16 @@ impl<'t> Fields<'t> {
     fn needed(&self, key: &str, missing: &str) -> Result<&'t str> {
         self.of(key).filter(|value| !value.is_empty()).ok_or_else(|| Error::usage(missing))
     }
+}
+
+/// The name of a cache that is written to.
+fn growing(name: &str) -> Result<Reference> {
+    let reference: Reference = name.parse()?;
+    if reference.digest().is_some() {
+        return Err(Error::usage(format!("`{reference}` has a digest, and a cache grows"))
+            .with_hint("leave out what follows the `@`"));
+    }
+    checked(reference)
 }
 
 /// Fails if entries could not be kept under the tag of `reference`.

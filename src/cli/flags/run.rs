@@ -110,6 +110,7 @@ impl RunFlags {
             isolation: self.isolation.unwrap_or_default(),
             no_cache: self.no_cache == Some(true),
             no_cache_filter: self.no_cache_filter.clone(),
+            lock_key: None,
         })
     }
 

@@ -76,6 +76,12 @@ fn json(event: Event<'_>) -> Value {
         }
         Event::BuiltAgain { digest } => json!({"event": "built-again", "digest": digest}),
         Event::PullPlanned { blobs } => json!({"event": "pull-planned", "blobs": blobs}),
+        Event::CacheMountPulled { id, from, size, layers } => {
+            json!({"event": "cache-mount-pulled", "id": id, "from": from, "size": size, "layers": layers})
+        }
+        Event::CacheMountPushed { id, to, size, layers } => {
+            json!({"event": "cache-mount-pushed", "id": id, "to": to, "size": size, "layers": layers})
+        }
         Event::FetchStarted { fetch, what, size } => fetch_started(fetch, what, size),
         Event::FetchAdvanced { fetch, bytes } => json!({"event": "fetch-advanced", "fetch": fetch, "bytes": bytes}),
         Event::FetchFinished { fetch, is_whole } => {

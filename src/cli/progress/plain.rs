@@ -8,6 +8,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::super::age::ago;
 use super::super::bytes::{HumanBytes, part, short};
+use super::super::count::count;
 use super::table::table;
 use super::words::{blob_title, command_title, layer_title, outcome_word, short_digest, shortened, with_short_digests};
 use crate::error::escape;
@@ -166,6 +167,17 @@ impl PlainLines {
                 line(&format!("#{command} took {:.1} s", elapsed.as_secs_f32()));
             }
             Event::BuiltAgain { digest } => line(&format!("a second build came out the same: {digest}")),
+            Event::CacheMountPulled { id, from, size, layers } => {
+                let (size, layers) = (HumanBytes(size), count(layers, "layer"));
+                line(&format!("pulled the cache mount `{id}`: {size} in {layers} from {from}"));
+            }
+            Event::CacheMountPushed { id, to, size: 0, .. } => {
+                line(&format!("the cache mount `{id}` in {to} has one more key: nothing was sent"));
+            }
+            Event::CacheMountPushed { id, to, size, layers } => {
+                let (size, what) = (HumanBytes(size), if layers > 1 { " of changes" } else { "" });
+                line(&format!("pushed the cache mount `{id}`: {size}{what} to {to}"));
+            }
             Event::FetchStarted { fetch, what, size } => {
                 self.start(LongKey::Fetch(fetch), fetch_words(what), size);
             }

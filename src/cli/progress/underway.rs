@@ -194,6 +194,8 @@ impl Underway {
             | Event::StepSettled { .. }
             | Event::RecipeTaken { .. }
             | Event::BuiltAgain { .. }
+            | Event::CacheMountPulled { .. }
+            | Event::CacheMountPushed { .. }
             | Event::LocalImageTaken { .. }
             | Event::NameNotFound { .. }
             | Event::ImageNamed { .. }

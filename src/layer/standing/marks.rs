@@ -160,8 +160,7 @@ pub fn outlast(beside: &Path, newest: (i64, u32)) -> Result<()> {
     let begin = Instant::now();
     loop {
         probe.set_permissions(fs::Permissions::from_mode(0o600)).map_err(failed)?;
-        let now =
-            statx(&probe, c"", AtFlags::EMPTY_PATH, StatxFlags::CTIME).map_err(|errno| failed(errno.into()))?;
+        let now = statx(&probe, c"", AtFlags::EMPTY_PATH, StatxFlags::CTIME).map_err(|errno| failed(errno.into()))?;
         // A clock that was set back never comes there, and gives other times all the same.
         if (now.stx_ctime.tv_sec, now.stx_ctime.tv_nsec) > newest || begin.elapsed() > LONGEST_STEP {
             return Ok(());

@@ -96,12 +96,7 @@ struct Part {
 
 impl<'a, W: Write> Making<'a, W> {
     /// Begins the layer of `job`: its sink has what stands before the first block.
-    pub fn new(
-        job: Job<'a, W>,
-        compression: Compression,
-        times: Times,
-        progress: Progress<'a>,
-    ) -> Result<Self> {
+    pub fn new(job: Job<'a, W>, compression: Compression, times: Times, progress: Progress<'a>) -> Result<Self> {
         let Members { geometry, chunks } = match compression {
             Compression::Estargz(_) => Members::of(&job.entries, times)?,
             _ => Members { geometry: Geometry::of(&job.entries, times)?, chunks: Vec::new() },

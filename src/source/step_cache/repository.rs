@@ -31,7 +31,9 @@ impl<'a> StepRepository<'a> {
 
     pub fn find(&self, key: &Digest, is_trusted: &dyn Fn(&StepEntry) -> bool, stop: &Stop) -> Result<Lookup> {
         let repository = self.quietly()?.until(stop);
-        let Some(manifest) = repository.manifest_of(&self.tag(key), ARTIFACT_LIMIT)? else { return Ok(Lookup::Missing) };
+        let Some(manifest) = repository.manifest_of(&self.tag(key), ARTIFACT_LIMIT)? else {
+            return Ok(Lookup::Missing);
+        };
         let entry = StepEntry::read(&manifest, key).map_err(as_wrong)?;
         if !is_trusted(&entry) {
             return Ok(Lookup::Useless);

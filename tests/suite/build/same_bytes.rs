@@ -270,6 +270,7 @@ fn library_build(context: &Path, store: &Path, compression: &str, jobs: usize, t
         cached: None,
         steps: None,
         signing: None,
+        mounts: None,
         follow: None,
         progress: &silent,
     };

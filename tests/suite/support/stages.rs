@@ -124,6 +124,7 @@ impl Workshop {
                 cached: None,
                 steps: None,
                 signing: None,
+                mounts: None,
                 follow: None,
                 progress: &|event| match event {
                     Event::Warning { message, .. } => note(&warnings, message),

@@ -198,7 +198,7 @@ impl Together<'_> {
         let BuildMeans { store, client } = means;
         let is_squashed = first.build.squash == Some(true);
         let flags = self.requests.iter().map(|named| &named.request.output.cache);
-        let caches = Caches::of(flags, compression, client, progress)?;
+        let caches = Caches::of(flags, (compression, first.output.jobs), client, progress)?;
         let options = || build::Options {
             store,
             contexts: &contexts,
@@ -216,10 +216,12 @@ impl Together<'_> {
             cached: None,
             steps: None,
             signing: caches.steps.signing_key(),
+            mounts: None,
             follow: None,
             progress,
         };
         let steps = Some(&caches.steps).filter(|_| !is_squashed);
+        let mounts = caches.mounts.as_ref();
         // Of several, nobody knows to which repository a layer is to go; and what may be refused once its digest is known is not
         // sent before.
         let may_be_refused = matches!(&first.delivery, Delivery::Release(release) if release.immutable);
@@ -230,9 +232,9 @@ impl Together<'_> {
         let build = |cached: Option<&CachedImages<'_>>| match cached {
             Some(images) => output::while_building(outputs, names, client, progress, |follow| {
                 let cached = Some(images).filter(|_| !is_squashed);
-                build::build(&plan, &build::Options { cached, steps, follow, ..options() })
+                build::build(&plan, &build::Options { cached, steps, mounts, follow, ..options() })
             }),
-            None => build::build(&plan, &build::Options { steps, ..options() }),
+            None => build::build(&plan, &build::Options { steps, mounts, ..options() }),
         };
         let delivering = Delivering { together: self, orders: &orders, bases, means, progress };
         let deliver = |built: &Vec<Built>, store: &dyn Store| delivering.deliver(built, store);
