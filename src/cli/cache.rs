@@ -1,6 +1,6 @@
-//! `ocibake cache`: the local store, listed and pruned; and the steps that a registry keeps.
+//! `ocibake cache`: the local store, listed and pruned; and the steps and cache mounts that a registry keeps.
 
-mod steps;
+mod remote;
 
 use std::collections::BTreeMap;
 use std::time::UNIX_EPOCH;
@@ -32,18 +32,18 @@ pub struct CacheArguments {
 enum CacheCommand {
     Ls(ListArguments),
     Prune(PruneArguments),
-    Gc(steps::SweepArguments),
+    Gc(remote::SweepArguments),
 }
 
 /// List what is in the local store, that used least recently first, each with the names of images that it is of
 ///
-/// With a NAME: the steps that `--cache-to type=registry,ref=NAME` has put there.
+/// With a NAME: the steps that `--cache-to type=registry,ref=NAME` has put there, and the cache mounts of `--cache-mounts`.
 ///
 /// That is the order in which they are removed once the store is over its limit: OCIBAKE_STORE_LIMIT (such as 5GB, or
 /// none), else 20 GiB, or a tenth of the file system if that is less.
 #[derive(Debug, Args)]
 struct ListArguments {
-    /// The cache, as `ref` of --cache-to names it
+    /// The cache, as `ref` of --cache-to or --cache-mounts names it
     name: Option<Reference>,
     /// Print JSON
     #[arg(long)]
@@ -78,10 +78,10 @@ pub fn want(arguments: &CacheArguments, environment: &Environment) -> Want {
 pub fn run(arguments: &CacheArguments, environment: &Environment) -> Result<()> {
     match &arguments.command {
         CacheCommand::Ls(ListArguments { name: Some(name), json, insecure }) => {
-            steps::list(name, *json, *insecure, environment)
+            remote::list(name, *json, *insecure, environment)
         }
         CacheCommand::Ls(arguments) => list(arguments, environment),
-        CacheCommand::Gc(arguments) => steps::sweep(arguments, environment),
+        CacheCommand::Gc(arguments) => remote::sweep(arguments, environment),
         CacheCommand::Prune(arguments) => prune(arguments, environment),
     }
 }

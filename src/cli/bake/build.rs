@@ -56,6 +56,7 @@ impl<'a> BakeOrder<'a> {
             goes_out: !arguments.output.is_empty(),
             jobs: arguments.jobs,
             is_insecure: arguments.insecure,
+            caches: &arguments.caches,
             is_dockers: arguments.is_dockers,
             usual_platform: environment.docker.default_platform.as_deref().filter(|_| arguments.is_dockers),
         };

@@ -8,6 +8,7 @@ use super::list::ListQuestion;
 use super::release::BakeReleaseFlags;
 use super::shards::ShardFlags;
 use crate::cli::build::Call;
+use crate::cli::flags::cache::SharedCacheFlags;
 use crate::cli::flags::value::{on_or_off, value};
 use crate::cli::progress::ProgressFlags;
 use crate::cli::timings::TimingsFlags;
@@ -94,6 +95,8 @@ pub struct BakeArguments {
     builder: Option<String>,
     #[arg(short = 'D', long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = on_or_off)]
     debug: Option<bool>,
+    #[command(flatten)]
+    pub caches: SharedCacheFlags,
     #[command(flatten)]
     pub progress: ProgressFlags,
     #[command(flatten)]

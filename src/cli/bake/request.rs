@@ -9,6 +9,7 @@ use super::remote::RemoteFiles;
 use crate::cli::build::{Call, GivenNames, GivenRecipe};
 use crate::cli::flags::base::{BaseFlags, PullFlag};
 use crate::cli::flags::build::BuildFlags;
+use crate::cli::flags::cache::SharedCacheFlags;
 use crate::cli::flags::output::OutputFlags;
 use crate::cli::flags::recipe::RecipeFlags;
 use crate::cli::flags::run::RunFlags;
@@ -60,6 +61,7 @@ pub struct TargetSurroundings<'a> {
     pub goes_out: bool,
     pub jobs: usize,
     pub is_insecure: bool,
+    pub caches: &'a SharedCacheFlags,
     /// What is said is said in docker's words.
     pub is_dockers: bool,
     /// The platform of targets that name none.
@@ -254,6 +256,7 @@ fn output(
 ) -> Result<OutputFlags> {
     let mut output = OutputFlags::default();
     (output.jobs, output.insecure) = (around.jobs, around.is_insecure);
+    output.cache.shared = around.caches.clone();
     if around.is_dockers {
         output.take_dockers_words();
     }

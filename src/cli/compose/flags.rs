@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::cli::flags::base::{BaseFlags, PullFlag};
 use crate::cli::flags::build::BuildFlags;
+use crate::cli::flags::cache::SharedCacheFlags;
 use crate::cli::flags::output::OutputFlags;
 use crate::cli::flags::recipe::RecipeFlags;
 use crate::cli::flags::run::RunFlags;
@@ -38,6 +39,8 @@ pub struct ServiceFlags {
     /// Give images the health checks of their services
     #[arg(long)]
     bake_healthchecks: bool,
+    #[command(flatten)]
+    caches: SharedCacheFlags,
 }
 
 impl ServiceFlags {
@@ -99,6 +102,7 @@ impl ServiceRequest {
                 warnings.push(format!("`{key}` of the service {} is not used: {}", build.service, error.message));
             }
         };
+        output.cache.shared = own.caches.clone();
         for text in &build.cache_from {
             not_used("cache_from", output.cache.take_from(text));
         }

@@ -32,6 +32,13 @@ pub struct CacheFlags {
     /// and with ignore-error=false an error. Whoever may write there decides what others build: docs/caches.md says more.
     #[arg(long, value_name = "CACHE", value_parser = value::<CacheDestination>)]
     cache_to: Vec<CacheDestination>,
+    #[command(flatten)]
+    pub shared: SharedCacheFlags,
+}
+
+/// Those of the flags that other files than the command line have no words for: they are the command's, whatever it builds.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SharedCacheFlags {
     /// Keep the directories of `RUN --mount=type=cache` for other machines: NAME, or type=registry,ref=NAME,key=LOCKFILE
     ///
     /// A directory in which nothing is yet is filled from there when a command is about to use it; what commands have changed goes there
@@ -147,17 +154,17 @@ impl CacheFlags {
 
     /// Returns where cache mounts travel to and from.
     pub fn mounts(&self) -> Option<&MountPlace> {
-        self.cache_mounts.as_ref()
+        self.shared.cache_mounts.as_ref()
     }
 
     /// Returns the file of the key that steps are signed with.
     pub fn signing_key(&self) -> Option<&Path> {
-        self.cache_sign.as_deref()
+        self.shared.cache_sign.as_deref()
     }
 
     /// Returns the files of the keys of which one has to have signed a step.
     pub fn verifying_keys(&self) -> &[PathBuf] {
-        &self.cache_verify
+        &self.shared.cache_verify
     }
 
     /// Returns what there is to say of caches that are asked for and are not there, each once: a cache is a help, and nothing

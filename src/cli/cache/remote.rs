@@ -1,4 +1,4 @@
-//! `ocibake cache ls NAME` and `ocibake cache gc NAME`: the steps that a registry keeps.
+//! `ocibake cache ls NAME` and `ocibake cache gc NAME`: the steps and cache mounts that a registry keeps.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -16,15 +16,16 @@ use crate::net::date;
 use crate::oci::{Digest, Reference};
 use crate::plan::label::rfc3339;
 use crate::plan::quantity::Age;
+use crate::source::mount_cache::{ListedMount, RegistryMounts};
 use crate::source::step_cache::{ListedEntry, RegistrySteps, StepPlace};
 
-/// Remove the steps from a registry that no build has used or written for a while
+/// Remove the steps from a registry that no build has used or written for a while, and old cache mounts
 ///
-/// Uses are noted by the builds that may write there (--cache-to). Nothing else is removed, and nothing by any other
-/// command. Their layers go when the registry next collects its garbage.
+/// Uses are noted by the builds that may write there (--cache-to). Of cache mounts (--cache-mounts) those are old that were not
+/// written for so long; the newest of each stays. Nothing else is removed, and nothing by any other command. Their layers go when the registry next collects its garbage.
 #[derive(Debug, Args)]
 pub struct SweepArguments {
-    /// The cache, as `ref` of --cache-to names it
+    /// The cache, as `ref` of --cache-to or --cache-mounts names it
     name: Reference,
     /// Remove what was not used or written for so long, such as 14d or 36h
     #[arg(long, value_name = "DURATION", value_parser = value::<Age>, default_value = "14d")]
@@ -40,15 +41,20 @@ pub struct SweepArguments {
     insecure: bool,
 }
 
-/// Answers with the steps that are kept under `name`.
+/// Answers with the steps and cache mounts that are kept under `name`.
 pub fn list(name: &Reference, json: bool, insecure: bool, environment: &Environment) -> Result<()> {
     let client = environment.client(insecure, 0);
     let entries = RegistrySteps::new(name.clone(), &client)?.entries()?;
+    let mounts = RegistryMounts::new(name.clone(), &client)?.entries()?;
     if json {
-        return answer_json(&json!({"name": shown(name), "steps": entries.iter().map(document).collect::<Vec<_>>()}));
+        return answer_json(&json!({
+            "name": shown(name), "steps": entries.iter().map(document).collect::<Vec<_>>(),
+            "cacheMounts": mounts.iter().map(document_of_mount).collect::<Vec<_>>(),
+        }));
     }
-    let sum = format!("{} in {}: {}", HumanBytes(size(&entries)), shown(name), count(entries.len(), "step"));
-    answer_lines(entries.iter().map(line).chain([sum]))
+    let (size, counts) = (HumanBytes(size(&entries, &mounts)), counts(&entries, &mounts));
+    let sum = format!("{size} in {}: {counts}", shown(name));
+    answer_lines(entries.iter().map(line).chain(mounts.iter().map(line_of_mount)).chain([sum]))
 }
 
 /// Removes what nothing has used, and answers with it.
@@ -57,20 +63,25 @@ pub fn sweep(arguments: &SweepArguments, environment: &Environment) -> Result<()
     let client = environment.client(*insecure, 0);
     let steps = RegistrySteps::new(name.clone(), &client)?;
     let unused = steps.unused(since(*age))?;
+    let mounts = RegistryMounts::new(name.clone(), &client)?;
+    let (old, kept_mounts) = mounts.old(since(*age))?;
     if !dry_run {
         steps.remove(&unused)?;
+        mounts.remove(&old)?;
     }
     let entries = &unused.entries;
     if *json {
         return answer_json(&json!({
             "name": shown(name), "isRemoved": !dry_run, "kept": unused.kept,
             "steps": entries.iter().map(document).collect::<Vec<_>>(),
+            "keptCacheMounts": kept_mounts,
+            "cacheMounts": old.iter().map(document_of_mount).collect::<Vec<_>>(),
         }));
     }
     let done = if *dry_run { "would remove" } else { "removed" };
-    let (steps, size) = (count(entries.len(), "step"), HumanBytes(size(entries)));
-    let sum = format!("{done} {steps} with layers of {size} from {}; {} stay", shown(name), unused.kept);
-    answer_lines(entries.iter().map(line).chain([sum]))
+    let (what, size) = (counts(entries, &old), HumanBytes(size(entries, &old)));
+    let sum = format!("{done} {what} with layers of {size} from {}; {} stay", shown(name), unused.kept + kept_mounts);
+    answer_lines(entries.iter().map(line).chain(old.iter().map(line_of_mount)).chain([sum]))
 }
 
 /// The time so long ago, in seconds since 1970.
@@ -78,10 +89,18 @@ fn since(age: Duration) -> i64 {
     date::now().saturating_sub(i64::try_from(age.as_secs()).unwrap_or(i64::MAX))
 }
 
+/// How many there are, in words; of cache mounts nothing is said if there are none.
+fn counts(entries: &[ListedEntry], mounts: &[ListedMount]) -> String {
+    let steps = count(entries.len(), "step");
+    if mounts.is_empty() { steps } else { format!("{steps}, {}", count(mounts.len(), "cache mount")) }
+}
+
 /// The size of all layers in bytes, each counted once.
-fn size(entries: &[ListedEntry]) -> u64 {
+fn size(entries: &[ListedEntry], mounts: &[ListedMount]) -> u64 {
     let layers = entries.iter().filter_map(|listed| listed.entry.layer.as_ref());
-    let sizes: HashMap<Digest, u64> = layers.map(|layer| (layer.descriptor.digest, layer.descriptor.size)).collect();
+    let of_mounts = mounts.iter().flat_map(|listed| &listed.entry.layers).map(|layer| &layer.layer);
+    let sizes = layers.chain(of_mounts).map(|layer| (layer.descriptor.digest, layer.descriptor.size));
+    let sizes: HashMap<Digest, u64> = sizes.collect();
     sizes.values().fold(0, |sum, size| sum.saturating_add(*size))
 }
 
@@ -89,6 +108,20 @@ fn line(ListedEntry { entry, .. }: &ListedEntry) -> String {
     let written = entry.written.and_then(|seconds| rfc3339(seconds).ok()).unwrap_or_default();
     let size = entry.layer.as_ref().map_or("nothing".to_owned(), |layer| HumanBytes(layer.descriptor.size).to_string());
     format!("{}  {size:>11}  {written:20}  {}", &entry.key.hex()[..12], escape::line(&entry.title))
+}
+
+fn line_of_mount(ListedMount { entry, .. }: &ListedMount) -> String {
+    let written = entry.written.and_then(|seconds| rfc3339(seconds).ok()).unwrap_or_default();
+    let (key, size) = (entry.key.hex(), HumanBytes(entry.packed_size()).to_string());
+    format!("{}  {size:>11}  {written:20}  cache mount {}", &key[..12], escape::line(&entry.id))
+}
+
+fn document_of_mount(ListedMount { entry, tag, manifest }: &ListedMount) -> Value {
+    json!({
+        "id": entry.id, "of": entry.of, "key": entry.key, "tag": tag, "manifest": manifest, "size": entry.packed_size(),
+        "layers": entry.layers.iter().map(|layer| &layer.layer.descriptor).collect::<Vec<_>>(),
+        "written": entry.written.and_then(|seconds| rfc3339(seconds).ok()), "isSigned": entry.signature.is_some(),
+    })
 }
 
 fn document(ListedEntry { entry, tag, manifest }: &ListedEntry) -> Value {
