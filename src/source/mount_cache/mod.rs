@@ -225,8 +225,9 @@ impl<'a> MountCache<'a> {
             unpack(&layers, limits, (&repository, store), (directory, shown), pool)?;
             let entries = pool.install(|| kept_tree(shown))?;
             outlast(store.root(), newest_change(&entries))?;
+            let listing = pool.install(|| MountListing::of(&entries, None))?;
             let is_vouched = !self.keys.verifying.is_empty();
-            let state = MountState { layers: entry.layers.clone(), is_vouched, listing: MountListing::of(&entries) };
+            let state = MountState { layers: entry.layers.clone(), is_vouched, listing };
             Ok(state.encoded())
         })?;
         if is_filled {
@@ -269,8 +270,10 @@ impl<'a> MountCache<'a> {
         // What comes of steps that nobody has verified is not vouched for, and what stands on such a mount is not, either.
         let is_sound = !self.takes_steps || !self.keys.verifying.is_empty();
         let is_vouched = is_sound && state.as_ref().is_none_or(|state| state.is_vouched);
-        let listing = MountListing::of(&entries);
-        let Some(push) = self.pack(mount, &held, entries, state, (store, jobs))? else { return Ok(()) };
+        let listing = MountListing::of(&entries, state.as_ref().map(|state| &state.listing))?;
+        let changes = state.as_ref().map(|state| state.listing.changes(&listing, &entries));
+        let known = state.map(|state| state.layers).zip(changes);
+        let Some(push) = self.pack(mount, &held, entries, known, (store, jobs))? else { return Ok(()) };
         drop(held);
         let written = Some(date::now());
         let MountPush { layers, is_changed } = push;
@@ -285,27 +288,28 @@ impl<'a> MountCache<'a> {
         store.note_cache_mount(&mount.of, &MountState { layers: entry.layers, is_vouched, listing }.encoded())
     }
 
-    /// Returns what is to be pushed of `held`, which has `entries`, where the registry has what `state` says; none if nothing is.
+    /// Returns what is to be pushed of `held`, which has `entries`; none if nothing is. The layers that are `known`, and the changes over
+    /// them, make just these, if the registry has them still.
     fn pack(
         &self,
         mount: &NamedMount,
         held: &CacheMount,
         entries: Vec<Entry>,
-        state: Option<MountState>,
+        known: Option<(Vec<MountLayer>, Arc<Vec<Entry>>)>,
         (store, jobs): (&LocalStore, usize),
     ) -> Result<Option<MountPush>> {
-        let changes = state.as_ref().map(|state| state.listing.changes(&entries));
         let tag = self.repository.exact_tag(&mount.of, &mount.key);
         let is_refused = locked(&self.refused).contains(&tag);
-        if changes.as_ref().is_some_and(|changes| changes.is_empty()) && !is_refused && self.repository.has(&tag)? {
+        let is_unchanged = known.as_ref().is_some_and(|(_, changes)| changes.is_empty());
+        if is_unchanged && !is_refused && self.repository.has(&tag)? {
             return Ok(None);
         }
-        let known = match state {
-            Some(state) if self.repository.has_layers(&state.layers)? => Some(state.layers),
+        let known = match known {
+            Some((layers, changes)) if self.repository.has_layers(&layers)? => Some((layers, changes)),
             _ => None,
         };
         outlast(held.path().parent().unwrap_or(held.path()), newest_change(&entries))?;
-        if let Some((mut layers, changes)) = known.zip(changes) {
+        if let Some((mut layers, changes)) = known {
             if changes.is_empty() {
                 return Ok(Some(MountPush { layers, is_changed: false }));
             }

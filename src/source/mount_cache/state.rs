@@ -4,11 +4,13 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::entry::MountLayer;
+use crate::error::Result;
 use crate::layer::{Layer, with_whiteouts};
-use crate::oci::{Descriptor, Digest, KeyBuilder, Keyed, from_json, to_json};
+use crate::oci::{Descriptor, Digest, Encode, KeyBuilder, Keyed, from_json, to_json};
 use crate::tree::{Attributes, Content, Entry, Identity, Kind};
 
 /// What the registry has, and what of it is here.
@@ -21,9 +23,19 @@ pub struct MountState {
     pub listing: MountListing,
 }
 
-/// What was in a directory: of each path, what tells it from what it may become. None where nothing would tell.
+/// What was in a directory, by its paths.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MountListing(BTreeMap<Vec<u8>, Option<Mark>>);
+pub struct MountListing(BTreeMap<Vec<u8>, ListedEntry>);
+
+/// What tells an entry from what may come in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct ListedEntry {
+    /// Of what it looks like: one that looks the same is the same. None where nothing would tell.
+    look: Option<Mark>,
+    /// Of what it is, for which a file has to be read: where all files of a directory get further names for a while, each looks
+    /// another afterwards.
+    content: Mark,
+}
 
 /// The beginning of a digest.
 type Mark = [u8; 16];
@@ -56,11 +68,12 @@ impl MountState {
         });
         let mut bytes = to_json(&Head { layers: layers.collect(), is_vouched: self.is_vouched });
         bytes.push(b'\n');
-        for (path, mark) in &self.listing.0 {
+        for (path, ListedEntry { look, content }) in &self.listing.0 {
             bytes.extend_from_slice(&u32::try_from(path.len()).unwrap_or(u32::MAX).to_le_bytes());
             bytes.extend_from_slice(path);
-            bytes.push(mark.is_some().into());
-            bytes.extend_from_slice(&mark.unwrap_or_default());
+            bytes.push(look.is_some().into());
+            bytes.extend_from_slice(&look.unwrap_or_default());
+            bytes.extend_from_slice(content);
         }
         bytes
     }
@@ -76,9 +89,11 @@ impl MountState {
         while !rest.is_empty() {
             let (length, behind) = rest.split_first_chunk()?;
             let (path, behind) = behind.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-            let (is_marked, behind) = behind.split_first()?;
-            let (mark, behind) = behind.split_first_chunk::<16>()?;
-            listing.insert(path.to_vec(), (*is_marked == 1).then_some(*mark));
+            let (has_look, behind) = behind.split_first()?;
+            let (look, behind) = behind.split_first_chunk()?;
+            let (content, behind) = behind.split_first_chunk()?;
+            let look = (*has_look == 1).then_some(*look);
+            listing.insert(path.to_vec(), ListedEntry { look, content: *content });
             rest = behind;
         }
         Some(MountState { layers: layers.collect(), is_vouched, listing: MountListing(listing) })
@@ -86,15 +101,25 @@ impl MountState {
 }
 
 impl MountListing {
-    /// Returns that of `entries`.
-    pub fn of(entries: &[Entry]) -> MountListing {
-        MountListing(entries.iter().map(|entry| (entry.path.clone(), mark(entry))).collect())
+    /// Returns that of `entries`. Files are read, unless they look as they did `before`.
+    pub fn of(entries: &[Entry], before: Option<&MountListing>) -> Result<MountListing> {
+        let listed = |entry: &Entry| {
+            let look = look(entry);
+            let known = before.and_then(|before| before.0.get(&entry.path));
+            let content = match known {
+                Some(known) if look.is_some() && known.look == look => known.content,
+                _ => content(entry)?,
+            };
+            Ok((entry.path.clone(), ListedEntry { look, content }))
+        };
+        entries.par_iter().map(listed).collect::<Result<_>>().map(MountListing)
     }
 
-    /// Returns the entries of the layer that makes `entries`, sorted by path, of what was listed; none if nothing has changed. If one
-    /// name of a file comes, all of them do.
-    pub fn changes(&self, entries: &[Entry]) -> Arc<Vec<Entry>> {
-        let is_same = |entry: &Entry| self.0.get(&entry.path).is_some_and(|was| was.is_some() && *was == mark(entry));
+    /// Returns the entries of the layer that makes `entries`, sorted by path, of what was listed; none if nothing has changed. They are `now`
+    /// listed so. If one name of a file comes, all of them do.
+    pub fn changes(&self, now: &MountListing, entries: &[Entry]) -> Arc<Vec<Entry>> {
+        let content = |listing: &MountListing, path: &[u8]| listing.0.get(path).map(|listed| listed.content);
+        let is_same = |entry: &Entry| content(self, &entry.path) == content(now, &entry.path);
         let mut changed: HashSet<&[u8]> =
             entries.iter().filter(|entry| !is_same(entry)).map(|entry| entry.path.as_slice()).collect();
         let links = |entry: &Entry| match &entry.kind {
@@ -115,43 +140,58 @@ impl MountListing {
     }
 }
 
-/// Returns what tells `entry` from what may come in its place.
-fn mark(entry: &Entry) -> Option<Mark> {
-    let Attributes { mode, user, group, modified, xattrs } = &entry.attributes;
-    let attributes = (*mode, *user, *group, modified.seconds, modified.nanoseconds, xattrs.clone());
-    let key = KeyBuilder::new("cache mount entry 1").part("attributes", &attributes);
-    let key = match &entry.kind {
+/// The mark of what a file looks like; of other entries that is what they are.
+fn look(entry: &Entry) -> Option<Mark> {
+    let key = KeyBuilder::new("cache mount look 1").part("attributes", &attributes(entry));
+    Some(finished(match &entry.kind {
         Kind::File(Content::Disk(file)) if file.tells_changes => {
             // The number of the device may be another after a restart.
             let Identity { device: _, inode, links, size, modified, changed } = file.identity;
             key.part("file", &(inode, links, size, modified, changed))
         }
         Kind::File(_) => return None,
+        other => with_kind(key, other),
+    }))
+}
+
+/// The mark of what an entry is.
+fn content(entry: &Entry) -> Result<Mark> {
+    let key = KeyBuilder::new("cache mount content 1").part("attributes", &attributes(entry));
+    Ok(finished(match &entry.kind {
+        Kind::File(content) => key.part("file", &content.digest()?),
+        other => with_kind(key, other),
+    }))
+}
+
+fn attributes(entry: &Entry) -> impl Encode {
+    let Attributes { mode, user, group, modified, xattrs } = &entry.attributes;
+    (*mode, *user, *group, modified.seconds, modified.nanoseconds, xattrs.clone())
+}
+
+/// Adds what is no file.
+fn with_kind(key: KeyBuilder, kind: &Kind) -> KeyBuilder {
+    match kind {
+        Kind::File(_) => key,
         Kind::Directory => key.part("kind", "directory"),
         Kind::Fifo => key.part("kind", "fifo"),
         Kind::Symlink { target } => key.part("symlink", target),
         Kind::HardLink { target } => key.part("hard link", target),
         Kind::CharacterDevice { major, minor } => key.part("character device", &(*major, *minor)),
         Kind::BlockDevice { major, minor } => key.part("block device", &(*major, *minor)),
-    };
-    key.finish().as_bytes().first_chunk().copied()
+    }
+}
+
+fn finished(key: KeyBuilder) -> Mark {
+    key.finish().as_bytes().first_chunk().copied().unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::oci::media_type;
-    use crate::tree::DiskFile;
 
-    fn file(path: &str, inode: u64) -> Entry {
-        let identity = Identity { device: 1, inode, links: 1, size: 3, modified: (5, 6), changed: (7, 8) };
-        let file = DiskFile {
-            directory: std::path::Path::new("/").into(),
-            name: path.as_bytes().into(),
-            identity,
-            tells_changes: true,
-        };
-        let kind = Kind::File(Content::Disk(Arc::new(file)));
+    fn file(path: &str, content: &str) -> Entry {
+        let kind = Kind::File(Content::Bytes(content.as_bytes().into()));
         Entry { path: path.into(), kind, attributes: Attributes::implied() }
     }
 
@@ -160,48 +200,69 @@ mod tests {
         Entry { path: path.into(), kind, attributes: Attributes::implied() }
     }
 
-    fn paths(listing: &MountListing, entries: &[Entry]) -> Vec<String> {
-        let changes = listing.changes(entries);
+    fn listing(entries: &[Entry]) -> MountListing {
+        MountListing::of(entries, None).unwrap()
+    }
+
+    fn paths(was: &[Entry], entries: &[Entry]) -> Vec<String> {
+        let changes = listing(was).changes(&listing(entries), entries);
         changes.iter().map(|entry| String::from_utf8(entry.path.clone()).unwrap()).collect()
     }
 
     #[test]
-    fn a_state_is_read_as_it_was_noted_and_nothing_else_is_one() {
+    fn a_state_is_read_as_it_was_noted_and_a_part_of_it_is_none() {
         let layer = Layer { descriptor: Descriptor::of(media_type::LAYER_ZSTD, b"blob"), diff_id: Digest::of(b"tar") };
-        let untold = Entry { kind: Kind::File(Content::Bytes([].into())), ..file("untold", 1) };
-        let listing = MountListing::of(&[Entry::directory(Vec::new(), 1), file("a\nb", 2), untold]);
+        let listing = listing(&[Entry::directory(Vec::new(), 1), file("a\nb", "2")]);
         let state = MountState { layers: vec![MountLayer { layer, size: 9 }], is_vouched: true, listing };
         let bytes = state.encoded();
         let read = MountState::decoded(&bytes).unwrap();
-        assert_eq!((read.layers, read.is_vouched, read.listing), (state.layers, true, state.listing));
+        assert_eq!((read.layers, read.is_vouched, &read.listing), (state.layers, true, &state.listing));
         for length in 0..bytes.len() {
-            let part = MountState::decoded(&bytes[..length]);
-            assert!(part.is_none_or(|part| part.listing != MountState::decoded(&bytes).unwrap().listing), "{length}");
+            assert!(MountState::decoded(&bytes[..length]).is_none_or(|part| part.listing != state.listing), "{length}");
         }
     }
 
     #[test]
     fn what_is_new_changed_or_gone_is_a_change_and_nothing_else_is() {
-        let was = [file("a", 1), file("b", 2), Entry::directory(b"d".to_vec(), 1), file("d/e", 3)];
-        let listing = MountListing::of(&was);
-        assert_eq!(paths(&listing, &was), Vec::<String>::new());
-        assert_eq!(paths(&listing, &[file("a", 1), file("b", 9), file("c", 4)]), [".wh.d", "b", "c"]);
+        let was = [file("a", "1"), file("b", "2"), Entry::directory(b"d".to_vec(), 1), file("d/e", "3")];
+        assert_eq!(paths(&was, &was), Vec::<String>::new());
+        assert_eq!(paths(&was, &[file("a", "1"), file("b", "9"), file("c", "4")]), [".wh.d", "b", "c"]);
+        let attributes = Attributes { mode: 0o600, ..Attributes::implied() };
+        let other = Entry { attributes, ..file("b", "2") };
+        assert_eq!(paths(&was[..2], &[file("a", "1"), other]), ["b"]);
         // A directory has become a file, and a file a directory.
-        let now = [Entry::directory(b"a".to_vec(), 1), file("a/x", 5), file("b", 2), file("d", 6)];
-        assert_eq!(paths(&listing, &now), ["a", "a/x", "d"]);
-        // Of a file on a file system that does not tell, nobody knows.
-        let untold = [Entry { kind: Kind::File(Content::Bytes([].into())), ..file("a", 1) }];
-        assert_eq!(paths(&MountListing::of(&untold), &untold), ["a"]);
+        let now = [Entry::directory(b"a".to_vec(), 1), file("a/x", "5"), file("b", "2"), file("d", "6")];
+        assert_eq!(paths(&was, &now), ["a", "a/x", "d"]);
+    }
+
+    #[test]
+    fn a_file_that_looks_the_same_is_not_read_and_one_that_does_not_is() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("file");
+        let walked = |text: Option<&str>| {
+            text.iter().for_each(|text| std::fs::write(&path, text).unwrap());
+            [crate::tree::inspect(&path.canonicalize().unwrap(), b"file".to_vec()).unwrap()]
+        };
+        let first = walked(Some("one"));
+        let mut before = listing(&first);
+        let content = before.0[&b"file"[..]].content;
+        let told = |mark: Mark| {
+            MountListing(BTreeMap::from([(b"file".to_vec(), ListedEntry { look: look(&first[0]), content: mark })]))
+        };
+        before = told([7; 16]);
+        assert_eq!(MountListing::of(&first, Some(&before)).unwrap(), before, "it is taken at its look");
+        std::fs::hard_link(&path, place.path().join("name")).unwrap();
+        std::fs::remove_file(place.path().join("name")).unwrap();
+        let again = MountListing::of(&walked(None), Some(&before)).unwrap();
+        assert_eq!(again.0[&b"file"[..]].content, content);
+        assert_eq!(*told(content).changes(&again, &walked(None)), []);
     }
 
     #[test]
     fn if_one_name_of_a_file_comes_all_of_them_do() {
-        let was = [file("a", 1), link("b", "a"), link("c", "a"), file("d", 2)];
-        let listing = MountListing::of(&was);
-        assert_eq!(paths(&listing, &[file("a", 9), link("b", "a"), link("c", "a"), file("d", 2)]), ["a", "b", "c"]);
-        assert_eq!(
-            paths(&listing, &[file("a", 1), link("b", "a"), link("c", "a"), link("d", "a")]),
-            ["a", "b", "c", "d"]
-        );
+        let was = [file("a", "1"), link("b", "a"), link("c", "a"), file("d", "2")];
+        assert_eq!(paths(&was, &[file("a", "9"), link("b", "a"), link("c", "a"), file("d", "2")]), ["a", "b", "c"]);
+        let now = [file("a", "1"), link("b", "a"), link("c", "a"), link("d", "a")];
+        assert_eq!(paths(&was, &now), ["a", "b", "c", "d"]);
     }
 }

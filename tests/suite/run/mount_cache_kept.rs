@@ -10,7 +10,7 @@ use super::step_cache::{Machine, both};
 use super::step_cache_kept::keys;
 use super::step_cache_wrong::IMAGE;
 use crate::support::docker_registry::DockerRegistry;
-use crate::support::fake_registry::{FakeRegistry, digest};
+use crate::support::fake_registry::FakeRegistry;
 use crate::support::faulty_proxy::FaultyProxy;
 use crate::support::program::Program;
 use crate::support::tool::require;
@@ -97,7 +97,7 @@ fn what_stands_on_what_nobody_has_verified_is_not_signed() {
     build(&second, &[&mounts, &sign, &to], &[]);
     assert_eq!(is_signed(&registry), [false, false]);
     let third = build(&machine("two").unwrap(), &[&from, &verify], &[]);
-    assert_eq!(third.ran.len(), 1, "the step that has used it is not signed, either: {:?}", third.ran);
+    assert_eq!(third.ran.len(), 2, "no step of a build that has used it is signed: {:?}", third.ran);
     // Nor is it later, where it is still what it was.
     fs::write(second.context.path().join("own"), "three").unwrap();
     build(&second, &[&mounts, &sign, &verify], &[]);
@@ -109,7 +109,6 @@ fn what_stands_on_what_nobody_has_verified_is_not_signed() {
     let other = FakeRegistry::new();
     found("one", &[&flag(&other.address(), ""), &sign], 0);
     assert_eq!(is_signed(&other), [true, true]);
-    assert_eq!(digest(b"").len(), 71);
 }
 
 /// Nothing that fails keeps a build from its end, and what is there at the end is what one of them has left.

@@ -112,7 +112,7 @@ const SPOILS: [(Spoil, &[&str]); 9] = [
             manifest["annotations"]["more"] = json!("x".repeat(70_000));
             put(registry, names, manifest.to_string().as_bytes());
         },
-        &["more than 65536 bytes"],
+        &["more than 65536 bytes", "more than 65536 bytes"],
     ),
     (
         |registry, names, mut manifest| {
@@ -175,7 +175,7 @@ fn no_path_and_no_link_leads_out_of_the_directory() {
         vec![file(&above, "planted")],
         vec![file(secret.to_str().unwrap(), "planted")],
         vec![symlink("out", place), file("out/planted", "planted"), file("out/secret", "planted")],
-        vec![symlink("out", &"../".repeat(20)), file(format!("out{place}/planted"), "planted")],
+        vec![symlink("out", "../".repeat(20)), file(format!("out{place}/planted"), "planted")],
         vec![directory("a"), hard_link("a/secret", secret.to_str().unwrap())],
         vec![directory("a"), symlink("a/up", ".."), hard_link("a/x", &above)],
     ]
