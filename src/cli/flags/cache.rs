@@ -408,4 +408,35 @@ mod tests {
             assert!(error.message.starts_with(message), "{text}: {}", error.message);
         }
     }
+
+    #[test]
+    fn cache_mounts_have_one_place_and_go_both_ways_unless_that_is_said() {
+        let usual = MountPlace {
+            reference: "team/mounts".parse().unwrap(),
+            lock_files: Vec::new(),
+            most: 4 << 30,
+            pulls: true,
+            pushes: true,
+        };
+        let read = |text: &str| text.parse::<MountPlace>();
+        assert_eq!(read("team/mounts").unwrap(), usual);
+        assert_eq!(read("type=registry,ref=team/mounts,mode=both").unwrap(), usual);
+        let lock_files = vec!["Cargo.lock".to_owned(), "**/go.sum".to_owned()];
+        let all = "type=registry,ref=team/mounts,key=Cargo.lock,key=**/go.sum,max-size=20m,mode=pull";
+        assert_eq!(read(all).unwrap(), MountPlace { lock_files, most: 20 << 20, pushes: false, ..usual.clone() });
+        assert_eq!(read("type=registry,ref=team/mounts,mode=push").unwrap(), MountPlace { pulls: false, ..usual });
+        for (text, message) in [
+            ("type=registry", "it does not say where: add ref=NAME"),
+            ("type=local,dest=x", "there are no cache mounts of type `local`"),
+            ("type=registry,ref=a,keys=b", "cache mounts have no `keys`"),
+            ("type=registry,ref=a,mode=max", "there is no mode `max`"),
+            ("type=registry,ref=a,max-size=much", "`much` is not a size"),
+            ("A", "`A`"),
+            (&*format!("a@sha256:{}", "0".repeat(64)), "`docker.io/library/a@sha256:"),
+            (&*format!("team/app:{}", "t".repeat(59)), "the tag `"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.message.contains(message), "{text}: {}", error.message);
+        }
+    }
 }

@@ -80,8 +80,8 @@ pub struct MountCache<'a> {
     /// Steps are taken from others, so that what a command leaves may come of that.
     takes_steps: bool,
     progress: Progress<'a>,
-    /// Each mount is asked for once.
-    asked: Memo<Digest, ()>,
+    /// Each mount is asked for once; whether it comes from others whom nobody has verified.
+    asked: Memo<Digest, bool>,
     /// Those that commands have used.
     used: Mutex<BTreeMap<Digest, NamedMount>>,
     is_off: AtomicBool,
@@ -126,16 +126,14 @@ impl<'a> MountCache<'a> {
     /// be had is a warning, and it stays empty; a part of it is never there.
     pub fn prepare(&self, mount: &NamedMount, store: &LocalStore, pool: &ThreadPool, stop: &Stop) -> Result<()> {
         locked(&self.used).entry(mount.of).or_insert_with(|| mount.clone());
-        self.asked.get(mount.of, || {
+        let is_unvouched = self.asked.get(mount.of, || {
             if self.place.pulls && store.has_empty_cache_mount(&mount.of)? {
                 self.pull(mount, store, pool, stop);
             }
-            Ok(())
+            let state = store.cache_mount_note(&mount.of).and_then(|note| MountState::decoded(&note));
+            Ok(state.is_some_and(|state| !state.is_vouched))
         })?;
-        let state = store.cache_mount_note(&mount.of).and_then(|note| MountState::decoded(&note));
-        if state.is_some_and(|state| !state.is_vouched) {
-            self.has_unvouched.store(true, Ordering::Relaxed);
-        }
+        self.has_unvouched.fetch_or(is_unvouched, Ordering::Relaxed);
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::step_cache::{Build, Machine};
 use crate::support::docker_registry::DockerRegistry;
 use crate::support::fake_registry::{FakeRegistry, Reply};
+use crate::support::program::Program;
 use crate::support::tool::{require, run};
 
 const BASE: &str = "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\n";
@@ -333,4 +334,22 @@ fn what_is_too_large_does_not_travel() {
     let build = build(&third, &[&small], &["the cache mount `work` is not taken from "]);
     assert!(build.warnings[0].contains("and 51200 are the most"), "{:?}", build.warnings);
     assert_eq!(listing(&kept(&third)).len(), 1);
+}
+
+#[test]
+fn bake_and_compose_have_them_too() {
+    let Some(machine) = Machine::new(&with_cache("ls /cache > /seen && echo a > /cache/a")) else { return };
+    let (by_bake, by_compose) = (FakeRegistry::new(), FakeRegistry::new());
+    let write = |name: &str, text: &str| fs::write(machine.context.path().join(name), text).unwrap();
+    write("docker-bake.json", r#"{"target": {"default": {"context": ".", "output": ["type=cacheonly"]}}}"#);
+    write("compose.yaml", "services:\n  app:\n    image: team/app\n    build: .\n");
+    let context = machine.context.path().to_str().unwrap().to_owned();
+    let program = Program::new().directory(&context);
+    program.run(["bake", "-f", "docker-bake.json", &flag(&by_bake.address(), ",key=own")]).success();
+    assert_eq!(tags(&by_bake).len(), 2);
+    let program = Program::new().directory(&context);
+    program.run(["compose", "build", &flag(&by_compose.address(), ",key=own")]).success();
+    assert_eq!(tags(&by_compose), tags(&by_bake));
+    build(&machine, &[&flag(&by_bake.address(), ",key=own,mode=pull")], &[]);
+    assert_eq!(listing(&kept(&machine)).keys().collect::<Vec<_>>(), ["", "a"]);
 }
