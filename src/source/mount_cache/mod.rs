@@ -32,7 +32,6 @@ use crate::net::{Stop, date};
 use crate::oci::{Digest, Reference};
 use crate::progress::{Event, Progress, WarningKind};
 use crate::registry::OnDemand;
-use crate::source::cached::CACHE_DEADLINE;
 use crate::source::signature::CacheKeys;
 use crate::store::{CacheMount, LocalStore};
 use crate::sync::{Memo, locked};
@@ -84,7 +83,10 @@ pub struct MountCache<'a> {
     asked: Memo<Digest, bool>,
     /// Those that commands have used.
     used: Mutex<BTreeMap<Digest, NamedMount>>,
-    is_off: AtomicBool,
+    /// Nothing is pulled any more.
+    refuses: AtomicBool,
+    /// The registry does not answer.
+    is_away: AtomicBool,
     /// The tags whose entries are not to be used.
     refused: Mutex<HashSet<String>>,
     has_unvouched: AtomicBool,
@@ -116,7 +118,8 @@ impl<'a> MountCache<'a> {
             progress,
             asked: Memo::default(),
             used: Mutex::default(),
-            is_off: AtomicBool::new(false),
+            refuses: AtomicBool::new(false),
+            is_away: AtomicBool::new(false),
             refused: Mutex::default(),
             has_unvouched: AtomicBool::new(false),
         })
@@ -149,8 +152,12 @@ impl<'a> MountCache<'a> {
             return;
         }
         let used = std::mem::take(&mut *locked(&self.used));
-        for mount in used.values().filter(|_| !self.is_off.load(Ordering::Relaxed)) {
+        for mount in used.values() {
+            if self.is_away.load(Ordering::Relaxed) {
+                return;
+            }
             if let Err(error) = self.push_one(mount, store, jobs) {
+                self.is_away.fetch_or(error.kind == ErrorKind::Registry, Ordering::Relaxed);
                 let place = self.repository.title();
                 let message = format!("the cache mount `{}` is not pushed to {place}: {}", mount.id, error.message);
                 (self.progress)(Event::Warning { kind: WarningKind::CacheNotWritten, message: &message });
@@ -163,7 +170,7 @@ impl<'a> MountCache<'a> {
         let tags = [self.repository.exact_tag(&mount.of, &mount.key), self.repository.last_tag(&mount.of)];
         let (mut before, mut told) = (None, String::new());
         for (tag, is_exact) in tags.iter().zip([true, false]) {
-            if self.is_off.load(Ordering::Relaxed) {
+            if self.refuses.load(Ordering::Relaxed) {
                 return;
             }
             let filled = self.entry(mount, tag, is_exact).and_then(|entry| match entry {
@@ -187,11 +194,9 @@ impl<'a> MountCache<'a> {
         }
     }
 
-    /// Returns what is under `tag`, if that may be used for `mount`. Waits no longer than a deadline.
+    /// Returns what is under `tag`, if that may be used for `mount`.
     fn entry(&self, mount: &NamedMount, tag: &str, is_exact: bool) -> Result<Option<MountEntry>> {
-        let Some(entry) = Stop::within(CACHE_DEADLINE, |stop| self.repository.find(tag, stop))? else {
-            return Ok(None);
-        };
+        let Some(entry) = self.repository.find(tag)? else { return Ok(None) };
         if entry.of != mount.of || is_exact && entry.key != mount.key {
             return Err(Error::integrity("what is there is of another mount, or for other lock files"));
         }
@@ -243,7 +248,9 @@ impl<'a> MountCache<'a> {
         if is_entry {
             locked(&self.refused).insert(tag.to_owned());
         } else {
-            self.is_off.store(true, Ordering::Relaxed);
+            self.refuses.store(true, Ordering::Relaxed);
+            // Where nothing was pushed yet, there may be nothing that anybody may pull.
+            self.is_away.fetch_or(error.kind == ErrorKind::Registry, Ordering::Relaxed);
         }
         if is_told {
             return;

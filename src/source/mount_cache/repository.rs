@@ -8,6 +8,7 @@ use crate::oci::{Digest, Reference};
 use crate::progress::{Progress, silent};
 use crate::registry::{OnDemand, Repository};
 use crate::source::artifact::{ARTIFACT_LIMIT, ArtifactWriter, as_wrong, tag_of};
+use crate::source::cached::CACHE_DEADLINE;
 use crate::store::Store;
 
 /// So much of a digest is in a tag, in characters: the whole of it is in the manifest.
@@ -50,22 +51,28 @@ impl<'a> MountRepository<'a> {
         tag_of(&self.reference, &format!("{TAGS}{}", &of.hex()[..SHORT]))
     }
 
-    /// Returns the entry under `tag`, all layers of which are there, and as large as it says; none if there is none.
-    pub fn find(&self, tag: &str, stop: &Stop) -> Result<Option<MountEntry>> {
-        let repository = self.quietly()?.until(stop);
-        let Some(manifest) = repository.manifest_of(tag, ARTIFACT_LIMIT)? else { return Ok(None) };
-        let entry = MountEntry::read(&manifest).map_err(as_wrong)?;
-        Ok(has_all(&repository, &entry.layers)?.then_some(entry))
+    /// Returns the entry under `tag`, all layers of which are there, and as large as it says; none if there is none. Waits no
+    /// longer than a deadline.
+    pub fn find(&self, tag: &str) -> Result<Option<MountEntry>> {
+        let repository = self.quietly()?;
+        Stop::within(CACHE_DEADLINE, |stop| {
+            let repository = repository.until(stop);
+            let Some(manifest) = repository.manifest_of(tag, ARTIFACT_LIMIT)? else { return Ok(None) };
+            let entry = MountEntry::read(&manifest).map_err(as_wrong)?;
+            Ok(has_all(&repository, &entry.layers)?.then_some(entry))
+        })
     }
 
-    /// Returns whether there is such a tag.
+    /// Returns whether there is such a tag. Waits no longer than a deadline.
     pub fn has(&self, tag: &str) -> Result<bool> {
-        Ok(self.quietly()?.find(tag)?.is_some())
+        let repository = self.quietly()?;
+        Stop::within(CACHE_DEADLINE, |stop| Ok(repository.until(stop).find(tag)?.is_some()))
     }
 
-    /// Returns whether all of `layers` are there.
+    /// Returns whether all of `layers` are there. Waits no longer than a deadline.
     pub fn has_layers(&self, layers: &[MountLayer]) -> Result<bool> {
-        has_all(&self.quietly()?, layers)
+        let repository = self.quietly()?;
+        Stop::within(CACHE_DEADLINE, |stop| has_all(&repository.until(stop), layers))
     }
 
     /// Returns the repository to read layers from, until `stop` is ended.
