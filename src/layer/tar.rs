@@ -38,7 +38,7 @@ const PAX_NAME: &[u8] = b"././@PaxHeader";
 
 /// How exactly a tar tells times.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Times {
+pub(super) enum TimePrecision {
     /// In whole seconds, as layers of images that are made here have them.
     #[default]
     Seconds,
@@ -64,12 +64,12 @@ pub(super) struct Head<'a> {
 }
 
 /// The header records of `entry`: a whole number of 512-byte records, a function of the entry and of `times` alone.
-pub(super) fn header(entry: &Entry, times: Times) -> Result<Vec<u8>> {
+pub(super) fn header(entry: &Entry, times: TimePrecision) -> Result<Vec<u8>> {
     records(&head(entry, &path(entry), times))
 }
 
 /// The length of [`header`], in bytes.
-pub(super) fn header_size(entry: &Entry, times: Times) -> Result<u64> {
+pub(super) fn header_size(entry: &Entry, times: TimePrecision) -> Result<u64> {
     Ok(match extension(&head(entry, &path(entry), times))?.len() as u64 {
         0 => RECORD,
         length => RECORD + padded(length) + RECORD,
@@ -117,7 +117,7 @@ fn path(entry: &Entry) -> Cow<'_, [u8]> {
     }
 }
 
-fn head<'a>(entry: &'a Entry, path: &'a [u8], times: Times) -> Head<'a> {
+fn head<'a>(entry: &'a Entry, path: &'a [u8], times: TimePrecision) -> Head<'a> {
     let (entry_type, target) = match &entry.kind {
         Kind::File(_) => (EntryType::Regular, None),
         Kind::Directory => (EntryType::Directory, None),
@@ -141,8 +141,8 @@ fn head<'a>(entry: &'a Entry, path: &'a [u8], times: Times) -> Head<'a> {
         user: (*user).into(),
         group: (*group).into(),
         modified: match times {
-            Times::Seconds => Time::of_seconds(modified.seconds),
-            Times::Exact => *modified,
+            TimePrecision::Seconds => Time::of_seconds(modified.seconds),
+            TimePrecision::Exact => *modified,
         },
         device,
         xattrs,

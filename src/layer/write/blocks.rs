@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::deflate::Plain;
 use crate::error::Result;
-use crate::layer::tar::{TRAILER, Times, header_size, padded};
+use crate::layer::tar::{TRAILER, TimePrecision, header_size, padded};
 use crate::oci::Digest;
 use crate::tree::{Entry, Kind};
 
@@ -33,7 +33,7 @@ impl Geometry {
     /// Cuts depend on entries near them and not on offsets, so that a layer in which one file changed keeps nearly all
     /// of its blocks: small entries end a block with a chance that grows with their length and is drawn from the
     /// digest of their path, large files are cut from their own beginning.
-    pub fn of(entries: &[Entry], times: Times) -> Result<Geometry> {
+    pub fn of(entries: &[Entry], times: TimePrecision) -> Result<Geometry> {
         let lengths: Vec<u64> = entries
             .par_iter()
             .map(|entry| Ok(header_size(entry, times)? + padded(entry.content_size())))
@@ -115,7 +115,7 @@ mod tests {
         fn blocks_tile_the_stream(sizes in vec(prop_oneof![0u64..5000, 0u64..3 << 20, Just((1 << 20) - 512)], 0..60)) {
             let entries: Vec<Entry> =
                 sizes.iter().enumerate().map(|(number, size)| file_of_size(number, *size)).collect();
-            let geometry = Geometry::of(&entries, Times::Seconds).unwrap();
+            let geometry = Geometry::of(&entries, TimePrecision::Seconds).unwrap();
             let content: u64 = sizes.iter().map(|size| 512 + size.div_ceil(512) * 512).sum();
             prop_assert_eq!(geometry.size(), content + 1024);
             prop_assert_eq!(*geometry.offsets.last().unwrap(), content);
@@ -204,14 +204,14 @@ mod tests {
     fn blocks(entries: &[Entry]) -> BTreeSet<Digest> {
         let mut tar = Vec::new();
         for entry in entries {
-            tar.extend(header(entry, Times::Seconds).unwrap());
+            tar.extend(header(entry, TimePrecision::Seconds).unwrap());
             if let Kind::File(Content::Bytes(bytes)) = &entry.kind {
                 tar.extend_from_slice(bytes);
             }
             tar.resize(padded(tar.len() as u64) as usize, 0);
         }
         tar.resize(tar.len() + TRAILER as usize, 0);
-        let geometry = Geometry::of(entries, Times::Seconds).unwrap();
+        let geometry = Geometry::of(entries, TimePrecision::Seconds).unwrap();
         assert_eq!(geometry.size(), tar.len() as u64);
         geometry.blocks.iter().map(|block| Digest::of(&tar[block.start as usize..block.end as usize])).collect()
     }

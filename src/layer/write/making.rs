@@ -18,7 +18,7 @@ use super::gate::{Buffers, Permit};
 use super::job::{Job, Written};
 use super::pieces::{Earlier, Fingerprint, Piece, SHORTEST_PIECE};
 use crate::error::{Error, Result};
-use crate::layer::tar::{Times, header, padded};
+use crate::layer::tar::{TimePrecision, header, padded};
 use crate::oci::{Digest, Hasher, Map};
 use crate::progress::{Event, Progress, silent};
 use crate::tree::{Entry, Kind};
@@ -26,7 +26,7 @@ use crate::tree::{Entry, Kind};
 /// A layer that is being written, or the last part of one.
 pub struct Making<'a, W> {
     compression: Compression,
-    times: Times,
+    times: TimePrecision,
     entries: Arc<Vec<Entry>>,
     geometry: Geometry,
     /// The chunks that blocks begin with, where the blob tells of them.
@@ -96,7 +96,12 @@ struct Part {
 
 impl<'a, W: Write> Making<'a, W> {
     /// Begins the layer of `job`: its sink has what stands before the first block.
-    pub fn new(job: Job<'a, W>, compression: Compression, times: Times, progress: Progress<'a>) -> Result<Self> {
+    pub fn new(
+        job: Job<'a, W>,
+        compression: Compression,
+        times: TimePrecision,
+        progress: Progress<'a>,
+    ) -> Result<Self> {
         let Members { geometry, chunks } = match compression {
             Compression::Estargz(_) => Members::of(&job.entries, times)?,
             _ => Members { geometry: Geometry::of(&job.entries, times)?, chunks: Vec::new() },
@@ -128,7 +133,7 @@ impl<'a, W: Write> Making<'a, W> {
     pub fn index(first: &Self, made: Made<'a, W>, compression: Compression) -> Result<Self> {
         let Made { mut tar, mut blob } = made;
         let (table, digest) = estargz::table(&first.entries, &first.chunks, &blob.placed);
-        let geometry = Geometry::of(slice::from_ref(&table), Times::Seconds)?;
+        let geometry = Geometry::of(slice::from_ref(&table), TimePrecision::Seconds)?;
         blob.annotations = estargz::annotations(digest, tar.size + geometry.size());
         blob.part = Part::new(compression, &geometry);
         blob.part.footer = estargz::footer(blob.offset);
@@ -248,7 +253,7 @@ impl<'a, W: Write> Made<'a, W> {
         let (tar, blob) = (Chain::new(self.tar, TarState::block), Chain::new(self.blob, BlobState::block));
         Making {
             compression,
-            times: Times::Seconds,
+            times: TimePrecision::Seconds,
             entries,
             geometry,
             chunks: Vec::new(),

@@ -21,7 +21,7 @@ use std::iter;
 use std::sync::{Arc, Mutex};
 
 use crate::error::{Error, Result};
-use crate::layer::tar::Times;
+use crate::layer::tar::TimePrecision;
 use crate::progress::Progress;
 use crate::sync::locked;
 
@@ -40,7 +40,7 @@ pub use pieces::{Earlier, Piece};
 /// number of threads that [serve](Writer::serve) nor on what else is written meanwhile.
 pub struct Writer<'a, W> {
     compression: Compression,
-    times: Times,
+    times: TimePrecision,
     progress: Progress<'a>,
     gate: Arc<Gate>,
     layers: Mutex<OpenLayers<'a, W>>,
@@ -65,12 +65,12 @@ impl<'a, W: Write + Send> Writer<'a, W> {
         let bound = BlockEncoder::new(compression).bound(Plain::LONGEST);
         let buffers = iter::repeat_with(|| Buffers::new(bound)).take(threads + threads / 4 + 2).collect();
         let layers = Mutex::new(OpenLayers { open: Vec::new(), is_closed: false });
-        Writer { compression, times: Times::default(), progress, gate: Arc::new(Gate::new(buffers)), layers }
+        Writer { compression, times: TimePrecision::default(), progress, gate: Arc::new(Gate::new(buffers)), layers }
     }
 
     /// The same, for layers whose times are told to the nanosecond, as far as their entries have them so.
     pub fn with_exact_times(mut self) -> Self {
-        self.times = Times::Exact;
+        self.times = TimePrecision::Exact;
         self
     }
 

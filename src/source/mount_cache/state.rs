@@ -25,25 +25,25 @@ pub struct MountState {
 
 /// What was in a directory, by its paths.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MountListing(BTreeMap<Vec<u8>, ListedEntry>);
+pub struct MountListing(BTreeMap<Vec<u8>, ListedMark>);
 
 /// What tells an entry from what may come in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct ListedEntry {
+struct ListedMark {
     /// Of what it looks like: one that looks the same is the same. None where nothing would tell.
-    look: Option<Mark>,
+    look: Option<ShortDigest>,
     /// Of what it is, for which a file has to be read: where all files of a directory get further names for a while, each looks
     /// another afterwards.
-    content: Mark,
+    content: ShortDigest,
 }
 
 /// The beginning of a digest.
-type Mark = [u8; 16];
+type ShortDigest = [u8; 16];
 
 /// The first line of what is noted.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Head {
+struct StateHead {
     layers: Vec<NotedLayer>,
     is_vouched: bool,
 }
@@ -56,7 +56,7 @@ struct NotedLayer {
     size: u64,
 }
 
-impl Keyed for Head {}
+impl Keyed for StateHead {}
 
 impl MountState {
     /// Returns what is to be noted.
@@ -66,9 +66,9 @@ impl MountState {
             diff_id: *diff_id,
             size: *size,
         });
-        let mut bytes = to_json(&Head { layers: layers.collect(), is_vouched: self.is_vouched });
+        let mut bytes = to_json(&StateHead { layers: layers.collect(), is_vouched: self.is_vouched });
         bytes.push(b'\n');
-        for (path, ListedEntry { look, content }) in &self.listing.0 {
+        for (path, ListedMark { look, content }) in &self.listing.0 {
             bytes.extend_from_slice(&u32::try_from(path.len()).unwrap_or(u32::MAX).to_le_bytes());
             bytes.extend_from_slice(path);
             bytes.push(look.is_some().into());
@@ -81,7 +81,7 @@ impl MountState {
     /// Returns what was noted; none if that is something else.
     pub fn decoded(bytes: &[u8]) -> Option<MountState> {
         let end = bytes.iter().position(|byte| *byte == b'\n')?;
-        let Head { layers, is_vouched } = from_json("what is noted of a cache mount", &bytes[..end]).ok()?;
+        let StateHead { layers, is_vouched } = from_json("what is noted of a cache mount", &bytes[..end]).ok()?;
         let layers = layers
             .into_iter()
             .map(|NotedLayer { descriptor, diff_id, size }| MountLayer { layer: Layer { descriptor, diff_id }, size });
@@ -93,7 +93,7 @@ impl MountState {
             let (look, behind) = behind.split_first_chunk()?;
             let (content, behind) = behind.split_first_chunk()?;
             let look = (*has_look == 1).then_some(*look);
-            listing.insert(path.to_vec(), ListedEntry { look, content: *content });
+            listing.insert(path.to_vec(), ListedMark { look, content: *content });
             rest = behind;
         }
         Some(MountState { layers: layers.collect(), is_vouched, listing: MountListing(listing) })
@@ -110,7 +110,7 @@ impl MountListing {
                 Some(known) if look.is_some() && known.look == look => known.content,
                 _ => content(entry)?,
             };
-            Ok((entry.path.clone(), ListedEntry { look, content }))
+            Ok((entry.path.clone(), ListedMark { look, content }))
         };
         entries.par_iter().map(listed).collect::<Result<_>>().map(MountListing)
     }
@@ -141,7 +141,7 @@ impl MountListing {
 }
 
 /// The mark of what a file looks like; of other entries that is what they are.
-fn look(entry: &Entry) -> Option<Mark> {
+fn look(entry: &Entry) -> Option<ShortDigest> {
     let key = KeyBuilder::new("cache mount look 1").part("attributes", &attributes(entry));
     Some(finished(match &entry.kind {
         Kind::File(Content::Disk(file)) if file.tells_changes => {
@@ -155,7 +155,7 @@ fn look(entry: &Entry) -> Option<Mark> {
 }
 
 /// The mark of what an entry is.
-fn content(entry: &Entry) -> Result<Mark> {
+fn content(entry: &Entry) -> Result<ShortDigest> {
     let key = KeyBuilder::new("cache mount content 1").part("attributes", &attributes(entry));
     Ok(finished(match &entry.kind {
         Kind::File(content) => key.part("file", &content.digest()?),
@@ -181,7 +181,7 @@ fn with_kind(key: KeyBuilder, kind: &Kind) -> KeyBuilder {
     }
 }
 
-fn finished(key: KeyBuilder) -> Mark {
+fn finished(key: KeyBuilder) -> ShortDigest {
     key.finish().as_bytes().first_chunk().copied().unwrap_or_default()
 }
 
@@ -246,8 +246,8 @@ mod tests {
         let first = walked(Some("one"));
         let mut before = listing(&first);
         let content = before.0[&b"file"[..]].content;
-        let told = |mark: Mark| {
-            MountListing(BTreeMap::from([(b"file".to_vec(), ListedEntry { look: look(&first[0]), content: mark })]))
+        let told = |mark: ShortDigest| {
+            MountListing(BTreeMap::from([(b"file".to_vec(), ListedMark { look: look(&first[0]), content: mark })]))
         };
         before = told([7; 16]);
         assert_eq!(MountListing::of(&first, Some(&before)).unwrap(), before, "it is taken at its look");

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::reserved;
 use crate::error::Result;
-use crate::layer::tar::{Times, header_size, padded};
+use crate::layer::tar::{TimePrecision, header_size, padded};
 use crate::layer::write::blocks::{Cuts, Geometry, LONGEST_BLOCK};
 use crate::tree::Entry;
 
@@ -37,7 +37,7 @@ pub struct Chunk {
 
 impl Members {
     /// No trailer ends this tar: that of the TOC does, which follows.
-    pub fn of(entries: &[Entry], times: Times) -> Result<Members> {
+    pub fn of(entries: &[Entry], times: TimePrecision) -> Result<Members> {
         reserved::check(entries)?;
         let heads: Vec<u64> = entries.par_iter().map(|entry| header_size(entry, times)).collect::<Result<_>>()?;
         let mut offsets = Vec::with_capacity(entries.len() + 1);

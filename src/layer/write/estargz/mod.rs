@@ -16,7 +16,7 @@ use self::reserved::{LANDMARK_CONTENT, TOC_NAME, landmark_entry};
 use super::compress::{BlockEncoder, Compression};
 use super::deflate::Plain;
 use crate::error::Result;
-use crate::layer::tar::{Times, header, padded};
+use crate::layer::tar::{TimePrecision, header, padded};
 use crate::oci::{Digest, Map};
 use crate::tree::Entry;
 
@@ -26,7 +26,7 @@ const UNCOMPRESSED_SIZE: &str = "io.containers.estargz.uncompressed-size";
 
 /// Returns what a layer begins with: the landmark's tar, and its two members.
 pub fn landmark(level: i32, placed: &mut Placed) -> Result<(Vec<u8>, Vec<u8>)> {
-    let mut tar = header(&landmark_entry(), Times::Seconds)?;
+    let mut tar = header(&landmark_entry(), TimePrecision::Seconds)?;
     let head = tar.len();
     tar.extend_from_slice(LANDMARK_CONTENT);
     tar.resize(padded(tar.len() as u64) as usize, 0);
