@@ -159,7 +159,8 @@ impl Schedule<'_, '_> {
             let on = ledger.chain(self.graph, *below)?;
             let layer = ledger.came_to(*index)?.cloned();
             let key = ledger.slots[*index].portable.as_ref()?.key.as_ref()?.digest();
-            let signature = self.inputs.options.signing.map(|signing| signing.sign(&statement(&key, &on, layer.as_ref())));
+            let signature =
+                self.inputs.options.signing.map(|signing| signing.sign(&statement(&key, &on, layer.as_ref())));
             Some(InlineStep { key, on, diff_id: layer.map(|layer| layer.diff_id), signature })
         };
         let states = self.graph.states.iter();

@@ -145,8 +145,9 @@ impl CacheFlags {
         }
         // Else what was signed would depend on what the cache has.
         let takes = !self.cache_from.is_empty() || self.mounts().is_some_and(|mounts| mounts.pulls);
-        if self.cache_sign.is_some() && self.cache_verify.is_empty() && takes {
-            let message = "--cache-to type=inline does not sign what --cache-from or --cache-mounts has taken from anybody";
+        if self.shared.cache_sign.is_some() && self.shared.cache_verify.is_empty() && takes {
+            let message =
+                "--cache-to type=inline does not sign what --cache-from or --cache-mounts has taken from anybody";
             return Err(Error::usage(message).with_hint("add --cache-verify KEY, so that only what is signed is taken"));
         }
         Ok(true)
