@@ -117,6 +117,7 @@ const SPOILS: [(Spoil, &[&str]); 9] = [
     (
         |registry, names, mut manifest| {
             manifest["layers"][0]["mediaType"] = json!("application/vnd.oci.image.layer.nondistributable.v1.tar+zstd");
+            manifest["layers"][0]["urls"] = json!(["http://127.0.0.1:1/layer"]);
             put(registry, names, manifest.to_string().as_bytes());
         },
         &["not taken"],
