@@ -6,9 +6,8 @@ use std::path::PathBuf;
 use super::Schedule;
 use crate::build::account::{BuildAccount, EarlierStep, FileListing, StageMemory, StepAccount, StepMark};
 use crate::build::graph::{Origin, State};
-use crate::build::ledger::{Outcome, Slot};
+use crate::build::ledger::Ledger;
 use crate::error::Result;
-use crate::layer::Layer;
 use crate::net::date;
 use crate::oci::{Digest, Map};
 use crate::plan::{Copy, CopyItem, Provider, Stage, Step, Work, shown_url};
@@ -28,7 +27,7 @@ impl Schedule<'_, '_> {
         let ended = date::now();
         let mut steps: Vec<StepAccount> = {
             let ledger = locked(&self.ledger);
-            self.graph.states.iter().map(|state| self.step_account(state, &ledger.slots)).collect()
+            self.graph.states.iter().map(|state| self.step_account(state, &ledger)).collect()
         };
         let mut stages: BTreeMap<Digest, Vec<usize>> = BTreeMap::new();
         for (place, State { stage, .. }) in self.graph.states.iter().enumerate() {
@@ -64,9 +63,9 @@ impl Schedule<'_, '_> {
         BuildAccount { ended, is_failed, contexts, steps }.keep(store)
     }
 
-    fn step_account(&self, state: &State<'_>, slots: &[Slot]) -> StepAccount {
+    fn step_account(&self, state: &State<'_>, ledger: &Ledger) -> StepAccount {
         let State { index, stage, origin, .. } = state;
-        let slot = &slots[*index];
+        let slot = &ledger.slots[*index];
         let (step, stands_on, takes_from) = match origin {
             Origin::Step { step, below, from } => (Some(*step), Some(*below), from.clone()),
             Origin::Start(_) => (None, None, Vec::new()),
@@ -109,7 +108,7 @@ impl Schedule<'_, '_> {
                 is_settled: slot.mark.is_some_and(|mark| mark.is_settled),
             },
             portable: slot.portable.as_ref().map(|portable| portable.parts.clone()).unwrap_or_default(),
-            layer: layer(slot, slots),
+            layer: ledger.came_to(*index).flatten().cloned(),
             is_stage_known: false,
             earlier: None,
         }
@@ -194,17 +193,5 @@ impl Schedule<'_, '_> {
         };
         sources.dedup();
         sources
-    }
-}
-
-/// What a step has come to, as far as it is known.
-fn layer(slot: &Slot, slots: &[Slot]) -> Option<Layer> {
-    match &slot.outcome {
-        Outcome::Layer(layer) => layer.as_deref().cloned(),
-        Outcome::SameAs(other) => match &slots.get(*other)?.outcome {
-            Outcome::Layer(layer) => layer.as_deref().cloned(),
-            Outcome::Unknown | Outcome::SameAs(_) => None,
-        },
-        Outcome::Unknown => None,
     }
 }
