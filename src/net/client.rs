@@ -19,6 +19,7 @@ use super::secrets::Secrets;
 use super::server::Server;
 use super::stop::Stop;
 use super::wait::LONGEST_WAIT;
+use super::words::{repeatable, words};
 use crate::error::{Error, ErrorKind, Result};
 
 const REDIRECTS: usize = 10;
@@ -83,6 +84,13 @@ impl HttpClient {
             asked.is_news = self.gates.close(url, asked.wait);
         }
         failure
+    }
+
+    /// The same, with what the answer says to people.
+    pub(crate) fn refusal_in_words(&self, mut answer: Response) -> Failure {
+        let body = answer.read(REFUSAL_LIMIT).unwrap_or_default();
+        let said = words(answer.headers(), &body).and_then(|said| repeatable(&said, &answer.secrets));
+        self.refusal(&answer, said.as_deref())
     }
 
     /// Sends a request once; returns the answer, wherever that leads to.

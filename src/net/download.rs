@@ -9,16 +9,14 @@ use reqwest::header::{
 use reqwest::{Method, StatusCode, Url};
 use serde::{Deserialize, Serialize};
 
-use super::client::{HttpClient, REFUSAL_LIMIT};
+use super::client::HttpClient;
 use super::date::http_date;
 use super::failure::Failure;
-use super::percent::percent_decoded_text;
-use super::request::{Authorization, Request, basic};
+use super::request::{Authorization, Request, take_user};
 use super::response::Response;
 use super::retry::Tries;
 use super::server::Server;
 use super::stop::Stop;
-use super::words::{repeatable, words};
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::{Fetch, Fetched, Progress};
 
@@ -149,13 +147,7 @@ impl<'a, W: Write, B: FnMut() -> Result<W>> Fetching<'a, W, B> {
         let host = url.host_str().ok_or_else(wrong)?;
         let host = url.port().map_or(host.to_owned(), |port| format!("{host}:{port}"));
         let server = Server { noun: "server", name: host.clone(), host, insecure: false };
-        let header = match (url.username(), url.password()) {
-            ("", None) => None,
-            (user, password) => {
-                Some(basic(&percent_decoded_text(user), &percent_decoded_text(password.unwrap_or_default()))?)
-            }
-        };
-        url.set_username("").and_then(|()| url.set_password(None)).map_err(|()| wrong())?;
+        let header = take_user(&mut url)?;
         url.set_fragment(None);
         let authorization = header.map(|header| Authorization { header, owner: url.clone() });
         let stop = stop.clone();
@@ -236,7 +228,7 @@ impl<'a, W: Write, B: FnMut() -> Result<W>> Fetching<'a, W, B> {
                 _ => {}
             }
         }
-        let mut answer = self.client.send(&self.server, &request, self.authorization.as_ref(), &self.stop)?;
+        let answer = self.client.send(&self.server, &request, self.authorization.as_ref(), &self.stop)?;
         let is_whole = answer.status() == StatusCode::OK;
         let is_rest = answer.status() == StatusCode::PARTIAL_CONTENT && resumed.is_some();
         let is_unchanged = answer.status() == StatusCode::NOT_MODIFIED && self.known.is_some() && resumed.is_none();
@@ -247,9 +239,7 @@ impl<'a, W: Write, B: FnMut() -> Result<W>> Fetching<'a, W, B> {
             self.begun = None;
             return Err(Failure::passing(answer.label(), format!("{}, which is not the file", answer.status())));
         }
-        let body = answer.read(REFUSAL_LIMIT).unwrap_or_default();
-        let said = words(answer.headers(), &body).and_then(|said| repeatable(&said, &answer.secrets));
-        let mut failure = self.client.refusal(&answer, said.as_deref());
+        let mut failure = self.client.refusal_in_words(answer);
         failure.error.hint = hint(failure.error.kind);
         Err(failure)
     }

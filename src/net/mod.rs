@@ -60,7 +60,7 @@ pub(crate) use failure::{Failure, label};
 pub(crate) use host::is_loopback;
 pub(crate) use percent::{percent_decoded, percent_decoded_text};
 pub(crate) use program::program;
-pub(crate) use request::{Authorization, Body, Request, basic, secret_header};
+pub(crate) use request::{Authorization, Body, Request, basic, secret_header, take_user};
 pub(crate) use reqwest::{Method, StatusCode, Url, header};
 pub(crate) use response::Response;
 pub(crate) use retry::Tries;

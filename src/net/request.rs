@@ -8,6 +8,7 @@ use reqwest::{Method, StatusCode, Url};
 
 use super::activity::Activity;
 use super::body::StreamedBody;
+use super::percent::percent_decoded_text;
 use crate::error::{Error, ErrorKind, Result};
 
 pub(crate) struct Request<'r> {
@@ -50,6 +51,18 @@ impl Authorization {
 /// Returns what an `Authorization` holds that shows user and password (RFC 7617).
 pub(crate) fn basic(user: &str, password: &str) -> Result<HeaderValue> {
     secret_header(&format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}"))))
+}
+
+/// Takes user and password out of `url`; returns what an `Authorization` holds that shows them, if there are any.
+pub(crate) fn take_user(url: &mut Url) -> Result<Option<HeaderValue>> {
+    let header = match (url.username(), url.password()) {
+        ("", None) => None,
+        (user, password) => {
+            Some(basic(&percent_decoded_text(user), &percent_decoded_text(password.unwrap_or_default()))?)
+        }
+    };
+    let taken = url.set_username("").and_then(|()| url.set_password(None));
+    taken.map(|()| header).map_err(|()| Error::input("the URL has a user, and cannot have one"))
 }
 
 /// Returns a header's value that no log shows.

@@ -11,7 +11,8 @@ use super::options::RegistryOptions;
 use super::parallel::each;
 use super::registries::Registries;
 use crate::error::Result;
-use crate::net::{HttpClient, Method, Request, Stop};
+use crate::net::header::HeaderValue;
+use crate::net::{HttpClient, Method, Request, Stop, basic};
 use crate::progress::Progress;
 use crate::sync::locked;
 
@@ -39,11 +40,25 @@ impl Client {
         &self.connection.http
     }
 
+    /// Returns whether a server at `host[:port]`, a registry or not, may be spoken to without safety.
+    pub(crate) fn is_insecure(&self, host: &str) -> Result<bool> {
+        Ok(self.settings.is_insecure(host)? || self.insecure)
+    }
+
+    /// Returns what shows a server at `host[:port]`, which is no registry, the user and the password that are kept for it, if
+    /// there are any.
+    pub(crate) fn password_for(&self, host: &str) -> Result<Option<HeaderValue>> {
+        match self.connection.credentials.find(host)?.credential(None) {
+            Some(Credential::Basic { user, password }) => basic(user, password).map(Some),
+            Some(Credential::IdentityToken { .. } | Credential::RegistryToken { .. }) | None => Ok(None),
+        }
+    }
+
     /// Checks whether `registry` lets `credential` in (distribution-spec, end-1), or [`ErrorKind::Denied`].
     ///
     /// [`ErrorKind::Denied`]: crate::error::ErrorKind::Denied
     pub fn check(&self, registry: &str, credential: &Credential, progress: Progress<'_>) -> Result<()> {
-        let insecure = self.settings.is_insecure(registry)? || self.insecure;
+        let insecure = self.is_insecure(registry)?;
         let access = Access::entry(Arc::new(Registry::with_credential(registry, insecure, credential)));
         let connection = &self.connection;
         connection.http.options().backoff.run(progress, &access.stop, || {

@@ -52,5 +52,6 @@ pub use on_demand::OnDemand;
 pub use options::RegistryOptions;
 pub(crate) use parallel::each;
 pub use probe::{Exchange, Finding, Verdict};
+pub(crate) use push::StreamedContent;
 pub use registries::RegistriesConf;
 pub use repository::Repository;

@@ -12,7 +12,7 @@ use crate::oci::{Reference, is_valid_tag};
 use crate::plan::quantity::Size;
 use crate::source::cached::CacheName;
 use crate::source::mount_cache::MountPlace;
-use crate::source::step_cache::{StepDestination, StepPlace};
+use crate::source::step_cache::{ServerUrl, StepDestination, StepPlace};
 
 /// The flags about what earlier builds have left elsewhere.
 #[derive(Debug, Clone, Default, Args)]
@@ -110,7 +110,9 @@ impl CacheFlags {
             CacheSource::Steps(StepPlace::Registry(name)) => {
                 Some(CacheName { title: name.to_string(), may_be_missing: true })
             }
-            CacheSource::Steps(StepPlace::Directory(_)) | CacheSource::Nothing | CacheSource::Unavailable(_) => None,
+            CacheSource::Steps(StepPlace::Directory(_) | StepPlace::Server(_))
+            | CacheSource::Nothing
+            | CacheSource::Unavailable(_) => None,
         };
         self.cache_from.iter().filter_map(image).collect()
     }
@@ -204,6 +206,7 @@ impl FromStr for CacheSource {
                 let path = fields.needed("src", "it does not say which directory: add src=DIR")?;
                 CacheSource::Steps(StepPlace::Directory(PathBuf::from(path)))
             }
+            "http" => CacheSource::Steps(StepPlace::Server(fields.server()?)),
             kind => CacheSource::Unavailable(unavailable(kind)?),
         })
     }
@@ -225,6 +228,7 @@ impl FromStr for CacheDestination {
                 let path = fields.needed("dest", "it does not say which directory: add dest=DIR")?;
                 StepPlace::Directory(PathBuf::from(path))
             }
+            "http" => StepPlace::Server(fields.server()?),
             kind => return Ok(CacheDestination::Unavailable(unavailable(kind)?)),
         };
         let all_steps = match fields.of("mode") {
@@ -303,6 +307,10 @@ impl<'t> Fields<'t> {
     fn needed(&self, key: &str, missing: &str) -> Result<&'t str> {
         self.of(key).filter(|value| !value.is_empty()).ok_or_else(|| Error::usage(missing))
     }
+
+    fn server(&self) -> Result<ServerUrl> {
+        self.needed("url", "it does not say which server: add url=URL")?.parse()
+    }
 }
 
 /// The name of a cache that is written to.
@@ -329,7 +337,7 @@ fn checked(reference: Reference) -> Result<Reference> {
 fn unavailable(kind: &str) -> Result<&'static str> {
     UNAVAILABLE.into_iter().find(|known| *known == kind).ok_or_else(|| {
         Error::usage(format!("there is no cache of type `{kind}`"))
-            .with_hint("known are registry, local, inline, gha, s3 and azblob")
+            .with_hint("known are registry, local, inline, http, gha, s3 and azblob")
     })
 }
 

@@ -17,7 +17,7 @@ use crate::progress::{Event, Progress};
 use crate::store::Store;
 use crate::sync::locked;
 
-pub(super) struct StreamedContent<'scope, 'env> {
+pub(crate) struct StreamedContent<'scope, 'env> {
     scope: &'scope Scope<'scope, 'env>,
     store: &'env dyn Store,
     pub descriptor: &'env Descriptor,

@@ -15,3 +15,5 @@ mod document;
 mod manifest;
 mod session;
 mod upload;
+
+pub(crate) use content::StreamedContent;

@@ -4,10 +4,12 @@
 //! An [entry] says of a key which layer its step came to. It is taken at its word for that; that the layer is what the entry
 //! says of it, diff_id and all, is found out by whoever reads it.
 
+pub mod action_result;
 mod directory;
 pub mod entry;
 mod place;
 mod repository;
+mod server;
 mod source;
 mod sweep;
 
@@ -19,6 +21,7 @@ use std::sync::{Arc, Mutex};
 use self::entry::{Lookup, StepEntry};
 use self::place::OpenPlace;
 pub use self::place::StepPlace;
+pub use self::server::ServerUrl;
 use self::source::Source;
 pub use self::sweep::{ListedEntry, RegistrySteps, Unused};
 use crate::error::{Error, ErrorKind, Result};

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::directory::StepDirectory;
 use super::entry::{Lookup, StepEntry};
 use super::repository::StepRepository;
+use super::server::{ServerUrl, StepServer};
 use crate::error::Result;
 use crate::net::Stop;
 use crate::oci::{Descriptor, Digest, Reference};
@@ -21,12 +22,15 @@ pub enum StepPlace {
     Registry(Reference),
     /// A directory.
     Directory(PathBuf),
+    /// A server that speaks the HTTP protocol of Bazel's remote caches.
+    Server(ServerUrl),
 }
 
 /// A place that can be asked and written to.
 pub(super) enum OpenPlace<'a> {
     Registry(Box<StepRepository<'a>>),
     Directory(StepDirectory),
+    Server(Box<StepServer<'a>>),
 }
 
 impl StepPlace {
@@ -34,7 +38,7 @@ impl StepPlace {
     pub fn directory(&self) -> Option<&Path> {
         match self {
             StepPlace::Directory(path) => Some(path),
-            StepPlace::Registry(_) => None,
+            StepPlace::Registry(_) | StepPlace::Server(_) => None,
         }
     }
 
@@ -44,6 +48,7 @@ impl StepPlace {
                 OpenPlace::Registry(Box::new(StepRepository::open(reference.clone(), client, progress)?))
             }
             StepPlace::Directory(path) => OpenPlace::Directory(StepDirectory::new(path.clone())),
+            StepPlace::Server(url) => OpenPlace::Server(Box::new(StepServer::open(url, client, progress)?)),
         })
     }
 }
@@ -56,6 +61,7 @@ impl fmt::Display for StepPlace {
                 None => to.write_str(&reference.name()),
             },
             StepPlace::Directory(path) => write!(to, "{}", path.display()),
+            StepPlace::Server(url) => write!(to, "{url}"),
         }
     }
 }
@@ -66,6 +72,7 @@ impl OpenPlace<'_> {
         match self {
             OpenPlace::Registry(repository) => repository.find(key, is_trusted, stop),
             OpenPlace::Directory(directory) => directory.find(key, is_trusted),
+            OpenPlace::Server(server) => server.find(key, is_trusted, stop),
         }
     }
 
@@ -73,6 +80,7 @@ impl OpenPlace<'_> {
         match self {
             OpenPlace::Registry(repository) => repository.has(key),
             OpenPlace::Directory(directory) => directory.has(key),
+            OpenPlace::Server(server) => server.has(key),
         }
     }
 
@@ -81,6 +89,7 @@ impl OpenPlace<'_> {
         match self {
             OpenPlace::Registry(repository) => repository.layer(descriptor),
             OpenPlace::Directory(directory) => directory.layer(descriptor),
+            OpenPlace::Server(server) => server.layer(descriptor),
         }
     }
 
@@ -89,6 +98,7 @@ impl OpenPlace<'_> {
         match self {
             OpenPlace::Registry(repository) => repository.put(entry, store),
             OpenPlace::Directory(directory) => directory.put(entry, store),
+            OpenPlace::Server(server) => server.put(entry, store),
         }
     }
 
@@ -96,7 +106,7 @@ impl OpenPlace<'_> {
     pub fn note_uses(&self, keys: &[Digest], now: i64) -> Result<()> {
         match self {
             OpenPlace::Registry(repository) => repository.note_uses(keys, now),
-            OpenPlace::Directory(_) => Ok(()),
+            OpenPlace::Directory(_) | OpenPlace::Server(_) => Ok(()),
         }
     }
 
@@ -104,7 +114,7 @@ impl OpenPlace<'_> {
     pub fn origin(&self) -> Option<&Reference> {
         match self {
             OpenPlace::Registry(repository) => Some(repository.reference()),
-            OpenPlace::Directory(_) => None,
+            OpenPlace::Directory(_) | OpenPlace::Server(_) => None,
         }
     }
 }
