@@ -44,6 +44,7 @@ enum CacheCommand {
 #[derive(Debug, Args)]
 struct ListArguments {
     /// The cache, as `ref` of --cache-to or --cache-mounts names it
+    #[arg(value_parser = remote::listed_cache)]
     name: Option<Reference>,
     /// Print JSON
     #[arg(long)]

@@ -46,6 +46,14 @@ impl Failure {
         Failure { error, passing: Some(Box::new(Passing { request, reason, asked: None })) }
     }
 
+    /// The same, of what is read: what fails for good then lies in the content.
+    pub fn in_content(mut self) -> Self {
+        if self.passing.is_none() {
+            self.error.kind = ErrorKind::Integrity;
+        }
+        self
+    }
+
     pub(super) fn silent(request: String, patience: Duration) -> Self {
         Self::passing(request, format!("no answer for {} s", patience.as_secs_f64()))
     }

@@ -4,9 +4,9 @@ use std::thread;
 
 use super::answer::{UNSETTLED, check_digest};
 use super::repository::Repository;
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 use crate::net::header::CONTENT_LENGTH;
-use crate::net::{Method, Request, StatusCode, Stop};
+use crate::net::{Failure, Method, Request, StatusCode, Stop};
 use crate::oci::{Descriptor, Digest};
 use crate::store::Store;
 
@@ -27,12 +27,7 @@ impl Repository<'_> {
             if !answer.status().is_success() {
                 return Ok(None);
             }
-            let bytes = answer.read(limit).map_err(|mut failure| {
-                if failure.passing.is_none() {
-                    failure.error.kind = ErrorKind::Integrity;
-                }
-                failure
-            })?;
+            let bytes = answer.read(limit).map_err(Failure::in_content)?;
             check_digest(&answer, Digest::of(&bytes))?;
             Ok(Some(bytes))
         })

@@ -14,6 +14,7 @@ use crate::cli::print::{answer_json, answer_lines};
 use crate::error::{Result, escape};
 use crate::net::date;
 use crate::oci::{Digest, Reference};
+use crate::plan::is_http;
 use crate::plan::label::rfc3339;
 use crate::plan::quantity::Age;
 use crate::source::mount_cache::{ListedMount, RegistryMounts};
@@ -26,6 +27,7 @@ use crate::source::step_cache::{ListedEntry, RegistrySteps, StepPlace};
 #[derive(Debug, Args)]
 pub struct SweepArguments {
     /// The cache, as `ref` of --cache-to or --cache-mounts names it
+    #[arg(value_parser = listed_cache)]
     name: Reference,
     /// Remove what was not used or written for so long, such as 14d or 36h
     #[arg(long, value_name = "DURATION", value_parser = value::<Age>, default_value = "14d")]
@@ -39,6 +41,14 @@ pub struct SweepArguments {
     /// Allow plain HTTP, and TLS certificates that cannot be verified
     #[arg(long)]
     insecure: bool,
+}
+
+/// Reads the name of a cache that can be listed and tidied.
+pub fn listed_cache(text: &str) -> Result<Reference, String> {
+    match is_http(text) {
+        true => Err("this is not a registry but a server, which keeps and removes steps by itself".to_owned()),
+        false => value(text),
+    }
 }
 
 /// Answers with the steps and cache mounts that are kept under `name`.

@@ -18,14 +18,14 @@ use crate::source::step_cache::{ServerUrl, StepDestination, StepPlace};
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub struct CacheFlags {
-    /// Take what other machines have built: an image, or type=registry,ref=NAME or type=local,src=DIR
+    /// Take what other machines have built: an image, type=registry,ref=NAME, type=local,src=DIR or type=http,url=URL
     ///
     /// A NAME alone is an image that ocibake has built with the same --compression, on whatever machine, named as for `inspect`:
     /// layers that come out the same are neither compressed here nor sent to the registry that it is in, and steps that it says it
     /// came about by (type=inline) are not done again. With a type it is what --cache-to has written: steps that were done on the same content are not done again. What cannot be had is a warning.
     #[arg(long, value_name = "CACHE", value_parser = value::<CacheSource>)]
     cache_from: Vec<CacheSource>,
-    /// Keep the steps of this build for other machines: type=registry,ref=NAME, type=local,dest=DIR or type=inline
+    /// Keep the steps of this build for other machines: type=registry,ref=NAME, type=local,dest=DIR, type=http,url=URL or type=inline
     ///
     /// Each step is kept once, and never changed; of stages that no image has, with mode=max. With type=inline the image says itself
     /// which steps it came about by. What cannot be written is a warning,
@@ -360,6 +360,7 @@ mod tests {
                 "type=registry,ref=team/app:1",
                 "type=gha,scope=a",
                 "src=dir,type=local",
+                "type=http,url=https://cache.example/team",
                 "type=inline",
             ],
             &[
@@ -375,7 +376,8 @@ mod tests {
         assert_eq!(images, [("team/app:cache".to_owned(), false), (name.clone(), true)]);
         let registry = |name: &str| StepPlace::Registry(name.parse().unwrap());
         let directory = |path: &str| StepPlace::Directory(PathBuf::from(path));
-        assert_eq!(flags.sources(), [registry(&name), directory("dir")]);
+        let server = StepPlace::Server("https://cache.example/team/".parse().unwrap());
+        assert_eq!(flags.sources(), [registry(&name), directory("dir"), server]);
         let to = |place, all_steps, must_succeed| StepDestination { place, all_steps, must_succeed };
         assert_eq!(
             flags.destinations(),
@@ -396,6 +398,8 @@ mod tests {
             ("type=registry,ref=", "it does not say which cache"),
             ("type=registry,ref=UPPER", "`UPPER` is not an image name"),
             ("type=local,dest=x", "it does not say which directory"),
+            ("type=http", "it does not say which server"),
+            ("type=http,url=cache.example", "`cache.example` is not the URL of a server"),
             ("type=floppy,src=x", "there is no cache of type `floppy`"),
             ("type=", "there is no cache of type ``"),
         ] {

@@ -63,12 +63,12 @@ impl ActionResult {
     /// Reads what was sent; what it says beside the files and the output is left out.
     pub fn read(bytes: &[u8]) -> Result<Self> {
         let mut result = ActionResult::default();
-        let mut fields = Fields(bytes);
+        let mut fields = WireFields(bytes);
         while let Some((number, value)) = fields.next()? {
             match (number, value) {
                 (OUTPUT_FILES, _) if result.files.len() == MOST_FILES => return Err(wrong()),
-                (OUTPUT_FILES, Value::Bytes(file)) => result.files.push(ActionFile::read(file)?),
-                (STDOUT_RAW, Value::Bytes(stdout)) => result.stdout = stdout.to_vec(),
+                (OUTPUT_FILES, WireValue::Bytes(file)) => result.files.push(ActionFile::read(file)?),
+                (STDOUT_RAW, WireValue::Bytes(stdout)) => result.stdout = stdout.to_vec(),
                 _ => {}
             }
         }
@@ -79,16 +79,16 @@ impl ActionResult {
 impl ActionFile {
     fn read(bytes: &[u8]) -> Result<Self> {
         let mut file = ActionFile::default();
-        let mut fields = Fields(bytes);
+        let mut fields = WireFields(bytes);
         while let Some((number, value)) = fields.next()? {
-            let (DIGEST, Value::Bytes(digest)) = (number, value) else { continue };
-            let mut parts = Fields(digest);
+            let (DIGEST, WireValue::Bytes(digest)) = (number, value) else { continue };
+            let mut parts = WireFields(digest);
             while let Some((number, value)) = parts.next()? {
                 match (number, value) {
-                    (HASH, Value::Bytes(hash)) => {
+                    (HASH, WireValue::Bytes(hash)) => {
                         file.hash = String::from_utf8(hash.to_vec()).map_err(|_| wrong())?;
                     }
-                    (SIZE_BYTES, Value::Number(size)) => file.size = size,
+                    (SIZE_BYTES, WireValue::Number(size)) => file.size = size,
                     _ => {}
                 }
             }
@@ -98,29 +98,29 @@ impl ActionFile {
 }
 
 /// The fields of a message that are still to come.
-struct Fields<'b>(&'b [u8]);
+struct WireFields<'b>(&'b [u8]);
 
-enum Value<'b> {
+enum WireValue<'b> {
     Number(u64),
     Bytes(&'b [u8]),
     Other,
 }
 
-impl<'b> Fields<'b> {
+impl<'b> WireFields<'b> {
     /// The number and the value of the next one; none at the end.
-    fn next(&mut self) -> Result<Option<(u64, Value<'b>)>> {
+    fn next(&mut self) -> Result<Option<(u64, WireValue<'b>)>> {
         if self.0.is_empty() {
             return Ok(None);
         }
         let tag = self.number()?;
         let value = match tag & 7 {
-            NUMBER => Value::Number(self.number()?),
+            NUMBER => WireValue::Number(self.number()?),
             BYTES => {
                 let length = usize::try_from(self.number()?).map_err(|_| wrong())?;
-                Value::Bytes(self.take(length)?)
+                WireValue::Bytes(self.take(length)?)
             }
-            EIGHT_BYTES => self.take(8).map(|_| Value::Other)?,
-            FOUR_BYTES => self.take(4).map(|_| Value::Other)?,
+            EIGHT_BYTES => self.take(8).map(|_| WireValue::Other)?,
+            FOUR_BYTES => self.take(4).map(|_| WireValue::Other)?,
             _ => return Err(wrong()),
         };
         match tag >> 3 {

@@ -95,7 +95,7 @@ impl<'a> StepServer<'a> {
         let found = self.tries(&silent, stop, || {
             let mut answer = self.ask(&self.request(Method::GET, "ac", key)?, stop)?;
             let is_there = answer.status().is_success();
-            if is_there { answer.read(RESULT_LIMIT).map(Some) } else { Ok(None) }
+            if is_there { answer.read(RESULT_LIMIT).map_err(Failure::in_content).map(Some) } else { Ok(None) }
         });
         let Some(result) = found? else { return Ok(Lookup::Missing) };
         let result = ActionResult::read(&result)?;

@@ -40,6 +40,7 @@ mod start;
 mod step_cache;
 mod step_cache_inline;
 mod step_cache_kept;
+mod step_cache_server;
 mod step_cache_wrong;
 mod why;
 mod stores;

@@ -8,6 +8,7 @@
 pub mod access;
 pub mod authority;
 pub mod base;
+pub mod bazel_cache;
 pub mod contained;
 pub mod chromium;
 pub mod container;
