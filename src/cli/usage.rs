@@ -3,6 +3,7 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::error::escape;
+use crate::plan::shown_url;
 
 /// Docker's exit codes for a flag that it cannot read, and for a command that is asked wrongly in another way.
 const WRONG_FLAG: u8 = 125;
@@ -14,6 +15,10 @@ pub fn told(mut error: clap::Error) -> clap::Error {
     let shown: Vec<(ContextKind, ContextValue)> = error
         .context()
         .filter_map(|(kind, value)| match value {
+            // A URL may have a password.
+            ContextValue::String(text) if kind == ContextKind::InvalidValue && text.contains("://") => {
+                Some((kind, ContextValue::String(escape::line(&shown_url(text)))))
+            }
             ContextValue::String(text) => Some((kind, ContextValue::String(escape::line(text)))),
             ContextValue::Strings(texts) => {
                 Some((kind, ContextValue::Strings(texts.iter().map(|text| escape::line(text)).collect())))
