@@ -9,7 +9,7 @@ use std::thread;
 use bytes::{Buf, Bytes};
 
 use super::action_result::{ActionFile, ActionResult};
-use super::entry::{ENTRY_LIMIT, EntryForm, Lookup, StepEntry, as_wrong};
+use super::entry::{Lookup, StepEntry};
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use crate::net::{
@@ -20,11 +20,12 @@ use crate::oci::{Descriptor, Digest, VerifyingReader};
 use crate::plan::{shown_url, url_without_user};
 use crate::progress::{BlobOutcome, Event, Fetch, Fetched, Progress, silent};
 use crate::registry::{OnDemand, StreamedContent};
+use crate::source::artifact::{ARTIFACT_LIMIT, ArtifactForm, as_wrong};
 use crate::store::Store;
 use crate::sync::Once;
 
 /// A larger answer is not one with an entry.
-const RESULT_LIMIT: u64 = ENTRY_LIMIT + (16 << 10);
+const RESULT_LIMIT: u64 = ARTIFACT_LIMIT + (16 << 10);
 
 /// Where such a server is. What shows it does not show user and password.
 #[derive(Clone, PartialEq, Eq)]
@@ -143,7 +144,7 @@ impl<'a> StepServer<'a> {
         if let Some(layer) = &entry.layer {
             self.put_layer(&layer.descriptor, store)?;
         }
-        let result = ActionResult { files, stdout: entry.manifest(EntryForm::Artifact).0 };
+        let result = ActionResult { files, stdout: entry.artifact().manifest(ArtifactForm::Artifact).0 };
         let mut request = self.request(Method::PUT, "ac", &entry.key)?;
         request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         request.body = Body::Bytes(result.write().into());
