@@ -18,7 +18,7 @@ impl Repository<'_> {
     }
 
     /// Returns the manifest that `tag` stands for, as it is; none if there is no such tag, or no such repository. One that
-    /// has more than `limit` bytes is [`ErrorKind::Integrity`].
+    /// has more than `limit` bytes is [`ErrorKind::Integrity`](crate::error::ErrorKind::Integrity).
     pub fn manifest_of(&self, tag: &str, limit: u64) -> Result<Option<Vec<u8>>> {
         self.attempt(|| {
             let get = self.manifest_request(&self.access, Method::GET, tag)?;

@@ -30,6 +30,7 @@ pub mod layout;
 pub mod listing;
 pub mod loop_disk;
 pub mod memory_store;
+pub mod network_door;
 pub mod nginx;
 pub mod noise;
 pub mod overlay;

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{SOURCE, System, TAG};
 use crate::support::docker_registry::DockerRegistry;
+use crate::support::network_door::NetworkDoor;
 use crate::support::program::{Outcome, Program, binary};
 use crate::support::tool::{self, require, skip};
 
@@ -140,20 +141,21 @@ fn the_parallel_jobs_of_gitlab_are_run() {
     assert_eq!(joined.stdout, system.made_by_one("many"));
 }
 
-/// A pod's containers, as processes: the directories that are mounted are below `place`.
+/// A pod's containers, as processes with a network of their own: the directories that are mounted are below `place`.
 struct Pod<'a> {
     place: tempfile::TempDir,
     spec: &'a Value,
+    door: &'a NetworkDoor,
 }
 
 impl<'a> Pod<'a> {
-    fn new(job: &'a Value, plan: &str) -> Self {
+    fn new(job: &'a Value, plan: &str, door: &'a NetworkDoor) -> Self {
         let place = tempfile::tempdir().unwrap();
         for directory in ["work", "plan"] {
             fs::create_dir(place.path().join(directory)).unwrap();
         }
         fs::write(place.path().join("plan/plan.json"), plan).unwrap();
-        Pod { place, spec: &job["spec"]["template"]["spec"] }
+        Pod { place, spec: &job["spec"]["template"]["spec"], door }
     }
 
     /// Starts a container, with the variables that the cluster adds.
@@ -170,9 +172,14 @@ impl<'a> Pod<'a> {
                 machine = machine.environment(name, value);
             }
         }
+        let starter = self.door.starter();
+        let starter: Vec<&str> = starter.iter().map(String::as_str).collect();
         let mut command = match words[0].as_str() {
-            "ocibake" => machine.command(&words[1..]),
-            _ => machine.command_under(&words.iter().map(String::as_str).collect::<Vec<_>>(), [""; 0]),
+            "ocibake" => machine.command_under(&starter, &words[1..]),
+            _ => {
+                let words = words.iter().map(String::as_str);
+                machine.command_under(&starter.into_iter().chain(words).collect::<Vec<_>>(), [""; 0])
+            }
         };
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         (machine, child)
@@ -191,6 +198,10 @@ fn the_indexed_job_of_kubernetes_is_run() {
         return;
     }
     let registry = DockerRegistry::in_memory();
+    let Some(door) = NetworkDoor::to(&registry.address()) else { return };
+    let devices = door.starter().into_iter().chain(["cat".to_owned(), "/proc/net/dev".to_owned()]);
+    let devices = tool::run("env", devices);
+    assert_eq!(devices.lines().skip(2).map(|line| line.trim().split(':').next().unwrap()).collect::<Vec<_>>(), ["lo"]);
     let system = System::new(&registry.address(), 4);
     let place = format!("{}/many", registry.address());
     let first = checkout(&system);
@@ -211,10 +222,10 @@ fn the_indexed_job_of_kubernetes_is_run() {
     assert_eq!(pod["initContainers"][0]["image"], "docker.io/alpine/git:v2.49.1");
     assert_eq!(pod["restartPolicy"], "Never");
 
-    let waiting = Pod::new(join, plan);
+    let waiting = Pod::new(join, plan, &door);
     let (_joiner, joining) = waiting.start(&waiting.spec["containers"][0], &[]);
     let pods: Vec<Pod<'_>> =
-        (0..shards["spec"]["completions"].as_u64().unwrap()).map(|_| Pod::new(shards, plan)).collect();
+        (0..shards["spec"]["completions"].as_u64().unwrap()).map(|_| Pod::new(shards, plan, &door)).collect();
     assert_eq!(pods.len(), 4);
     let rewrite = format!("url.{}.insteadOf", system.path().display());
     let git = [("GIT_CONFIG_COUNT", "1"), ("GIT_CONFIG_KEY_0", &*rewrite), ("GIT_CONFIG_VALUE_0", SOURCE)];
