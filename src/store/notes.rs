@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use super::local::{LocalStore, keep, mark_as_used, own};
 use super::prune::remove;
 use crate::error::{Error, Result};
-use crate::oci::Digest;
+use crate::oci::{Digest, Hasher};
 
 /// All notes together have no more bytes than this for long.
 const NOTES_LIMIT: u64 = 64 << 20;
@@ -44,9 +44,12 @@ impl LocalStore {
         let path = self.note_path(key);
         let is_new = fs::symlink_metadata(&path).is_err();
         let mut file = self.begin_private()?;
-        let rest = [key.as_bytes(), content].concat();
-        let noted = [Digest::of(&rest).as_bytes(), &rest[..]].concat();
-        file.write_all(&noted).map_err(|source| Error::io("write", &path, source))?;
+        let mut hasher = Hasher::new();
+        hasher.update(key.as_bytes());
+        hasher.update(content);
+        for part in [hasher.finish().as_bytes(), key.as_bytes(), content] {
+            file.write_all(part).map_err(|source| Error::io("write", &path, source))?;
+        }
         keep(file, &path)?;
         let old = if is_new { self.old_notes(NOTES_LIMIT, None)? } else { Vec::new() };
         old.iter().try_for_each(|(path, _)| remove(path))

@@ -2,26 +2,27 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use super::StepMark;
 use crate::error::Result;
-use crate::oci::{Digest, Encode, KeyBuilder, Keyed, from_json, to_json};
+use crate::oci::{Digest, Encode, KeyBuilder};
 use crate::store::LocalStore;
 use crate::tree::{Attributes, Content, Kind, Node, Object};
 
 /// Of more files no listing is kept.
 const FILES_LIMIT: usize = 100_000;
 
-/// The files that a step takes, by their paths, as they looked.
-#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct FileListing(BTreeMap<String, FileLook>);
+/// The files that a step takes, as they looked: a line of JSON for each, so that a hundred thousand take little memory.
+#[derive(Debug, Default)]
+pub struct FileListing {
+    lines: Vec<u8>,
+    count: usize,
+}
 
 /// What a file looks like, without a look into it.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq)]
 struct FileLook {
     /// The beginning of a digest of all but its time: kind, size, mode, owner.
-    sum: String,
+    sum: u64,
     /// The time of its last change, in seconds and nanoseconds.
     time: (i64, i64),
 }
@@ -39,20 +40,17 @@ pub enum FileChange {
     Rewritten,
 }
 
-impl Keyed for FileListing {}
-
 impl FileListing {
     /// Returns the listing that was kept for the step of this `mark`.
     pub fn read(store: &LocalStore, mark: &StepMark) -> Option<FileListing> {
-        let noted = store.note(&key(mark))?;
-        from_json("the files that a step takes", &noted).ok()
+        store.note(&key(mark)).map(|lines| FileListing { lines, count: 0 })
     }
 
     /// Keeps it for the step of this `mark`, unless it has no files, or too many.
     pub fn keep(&self, store: &LocalStore, mark: &StepMark) -> Result<()> {
-        match self.0.is_empty() || self.0.len() > FILES_LIMIT {
-            true => Ok(()),
-            false => store.put_note(&key(mark), &to_json(self)),
+        match self.count {
+            1..=FILES_LIMIT => store.put_note(&key(mark), &self.lines),
+            _ => Ok(()),
         }
     }
 
@@ -61,41 +59,68 @@ impl FileListing {
         store.has_note(&key(mark))
     }
 
+    /// Adds `node`, which is at `path`. What is in a directory is added by itself.
+    pub fn add_node(&mut self, path: &[u8], node: &Node) {
+        let kind = match node.object() {
+            Object::Directory(_) => &Kind::Directory,
+            Object::Other(kind) => kind,
+        };
+        self.add(path, kind, node.attributes());
+    }
+
     /// Adds what is at `path`. What is in a directory is added by itself.
-    pub fn add(&mut self, path: &[u8], node: &Node) {
-        let Attributes { mode, user, group, modified, .. } = node.attributes();
+    pub fn add(&mut self, path: &[u8], kind: &Kind, attributes: &Attributes) {
+        self.count += 1;
+        if self.count > FILES_LIMIT {
+            return;
+        }
+        let Attributes { mode, user, group, modified, .. } = attributes;
         let mut look = Vec::new();
         (mode, user, group).encode(&mut look);
-        let time = match node.object() {
-            Object::Directory(_) => (0, 0),
-            Object::Other(Kind::File(content)) => {
+        let (seconds, nanoseconds) = match kind {
+            Kind::File(content) => {
                 content.size().encode(&mut look);
                 match content {
                     Content::Disk(file) => file.identity.modified,
                     Content::Bytes(_) | Content::Part { .. } => (modified.seconds, 0),
                 }
             }
-            Object::Other(kind) => {
+            kind => {
                 kind.encode(&mut look);
                 (0, 0)
             }
         };
-        let sum = Digest::of(&look).hex()[..16].to_owned();
-        self.0.insert(String::from_utf8_lossy(path).into_owned(), FileLook { sum, time });
+        let sum = Digest::of(&look).as_bytes().iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+        let path = String::from_utf8_lossy(path);
+        // Numbers and text can be written.
+        let line = serde_json::to_string(&(path, sum, seconds, nanoseconds)).unwrap_or_default();
+        self.lines.extend(line.as_bytes());
+        self.lines.push(b'\n');
     }
 
     /// Returns what has become of files since `earlier`, those first that surely have changed.
-    pub fn changes_since<'f>(&'f self, earlier: &'f FileListing) -> Vec<(&'f str, FileChange)> {
-        let now = self.0.iter().filter_map(|(path, look)| match earlier.0.get(path) {
-            None => Some((&**path, FileChange::New)),
-            Some(then) if then.sum != look.sum => Some((&**path, FileChange::Changed)),
-            Some(then) if then.time != look.time => Some((&**path, FileChange::Rewritten)),
+    pub fn changes_since(&self, earlier: &FileListing) -> Vec<(String, FileChange)> {
+        let (now, then) = (self.looks(), earlier.looks());
+        let change = |path: &String, look: &FileLook| match then.get(path) {
+            None => Some(FileChange::New),
+            Some(then) if then.sum != look.sum => Some(FileChange::Changed),
+            Some(then) if then.time != look.time => Some(FileChange::Rewritten),
             Some(_) => None,
-        });
-        let gone = earlier.0.keys().filter(|path| !self.0.contains_key(*path));
-        let mut changes: Vec<(&str, FileChange)> = now.chain(gone.map(|path| (&**path, FileChange::Gone))).collect();
-        changes.sort_by_key(|(path, change)| (*change, *path));
+        };
+        let here = now.iter().filter_map(|(path, look)| Some((path.clone(), change(path, look)?)));
+        let gone = then.keys().filter(|path| !now.contains_key(*path)).map(|path| (path.clone(), FileChange::Gone));
+        let mut changes: Vec<(String, FileChange)> = here.chain(gone).collect();
+        changes.sort_by(|(path, change), (other_path, other)| (change, path).cmp(&(other, other_path)));
         changes
+    }
+
+    /// The files by their paths. Lines that say nothing are left out.
+    fn looks(&self) -> BTreeMap<String, FileLook> {
+        let look = |line: &[u8]| {
+            let (path, sum, seconds, nanoseconds) = serde_json::from_slice(line).ok()?;
+            Some((path, FileLook { sum, time: (seconds, nanoseconds) }))
+        };
+        self.lines.split(|byte| *byte == b'\n').filter_map(look).collect()
     }
 }
 

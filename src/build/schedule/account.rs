@@ -13,7 +13,7 @@ use crate::oci::{Digest, Map};
 use crate::plan::{Copy, CopyItem, Provider, Stage, Step, Work, shown_url};
 use crate::progress::StepOutcome;
 use crate::sync::locked;
-use crate::tree::{Files, Pivot, joined, literal_start};
+use crate::tree::{Pivot, joined, literal_start};
 
 /// Of a longer title only the beginning is noted.
 const TITLE_LIMIT: usize = 1000;
@@ -139,9 +139,7 @@ impl Schedule<'_, '_> {
             }
             Work::Adds(adds) => {
                 let added = self.inputs.added(adds)?;
-                let mut files = Files::new();
-                files.put_all(&added.entries);
-                files.paths().for_each(|(path, node)| listing.add(&path, node));
+                added.entries.iter().for_each(|entry| listing.add(&entry.path, &entry.kind, &entry.attributes));
             }
             Work::Copy(_) | Work::Nothing | Work::Directory(_) => return Ok(()),
         }
@@ -153,8 +151,12 @@ impl Schedule<'_, '_> {
         let context = self.inputs.contexts.get(context)?;
         let real = context.files.real(path.as_bytes())?;
         match context.files.get(&real) {
-            Some(node) if !node.is_directory() => listing.add(&real, node),
-            _ => context.files.below(&real).paths().for_each(|(path, node)| listing.add(&joined(&real, &path), node)),
+            Some(node) if !node.is_directory() => listing.add_node(&real, node),
+            _ => context
+                .files
+                .below(&real)
+                .paths()
+                .for_each(|(path, node)| listing.add_node(&joined(&real, &path), node)),
         }
         Ok(())
     }

@@ -121,7 +121,7 @@ type Open<'a> = dyn Fn(&Descriptor) -> Result<Box<dyn Read + Send + 'a>> + Sync 
 /// The files that look different now, and are named.
 fn listed(now: &FileListing, then: &FileListing) -> Vec<String> {
     let changes = now.changes_since(then);
-    let change = |(path, change): &(&str, FileChange)| {
+    let change = |(path, change): &(String, FileChange)| {
         let path = if path.is_empty() { "." } else { path };
         match change {
             FileChange::Changed => format!("{path} has changed"),
