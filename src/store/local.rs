@@ -14,6 +14,7 @@ use rustix::fs::{AtFlags, CWD, RawMode, Timespec, Timestamps, UTIME_NOW, UTIME_O
 use super::Store;
 use super::blob_file::{unopened, verified};
 use super::follow::{Follower, Growing};
+use super::keyed_file;
 use super::layout::BLOBS;
 use super::lock::Lock;
 use super::pending::{self, PREFIX, PendingDirectory, PendingFile};
@@ -193,16 +194,8 @@ impl LocalStore {
     /// Returns the blob that the record under `key` is of, and what was noted; none if nothing was, or it is damaged.
     pub fn record(&self, key: &Digest) -> Option<(Digest, Vec<u8>)> {
         let path = self.record_path(key);
-        let file = own(&path).ok()?;
-        let length = file.metadata().ok()?.len();
-        let mut noted = Vec::with_capacity(usize::try_from(length).ok().filter(|_| length <= LARGEST_RECORD)?);
-        file.take(LARGEST_RECORD).read_to_end(&mut noted).ok()?;
-        let (digest, rest) = noted.split_first_chunk()?;
-        let (own_key, told) = rest.split_first_chunk()?;
+        let told = keyed_file::read(own(&path).ok()?, key, LARGEST_RECORD)?;
         let (blob, content) = told.split_first_chunk()?;
-        if Digest::from(*own_key) != *key || Digest::of(rest) != Digest::from(*digest) {
-            return None;
-        }
         self.touch(*key, &path);
         Some((Digest::from(*blob), content.to_vec()))
     }
@@ -211,9 +204,7 @@ impl LocalStore {
     pub fn put_record(&self, key: &Digest, blob: &Digest, content: &[u8]) -> Result<()> {
         let path = self.record_path(key);
         let mut file = self.begin_private()?;
-        let rest = [key.as_bytes(), blob.as_bytes(), content].concat();
-        let noted = [Digest::of(&rest).as_bytes(), &rest[..]].concat();
-        file.write_all(&noted).map_err(|source| Error::io("write", &path, source))?;
+        keyed_file::write(&mut file, &path, key, &[blob.as_bytes(), content])?;
         keep(file, &path)?;
         locked(&self.used).insert(*key);
         Ok(())

@@ -8,6 +8,7 @@ mod contents;
 mod follow;
 mod gathered;
 mod graph;
+mod keyed_file;
 mod layered;
 pub mod layout;
 mod listed;

@@ -2,14 +2,14 @@
 //! room: those used least recently make way for new ones.
 
 use std::fs;
-use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use super::keyed_file;
 use super::local::{LocalStore, keep, mark_as_used, own};
 use super::prune::remove;
 use crate::error::{Error, Result};
-use crate::oci::{Digest, Hasher};
+use crate::oci::Digest;
 
 /// All notes together have no more bytes than this for long.
 const NOTES_LIMIT: u64 = 64 << 20;
@@ -18,15 +18,9 @@ impl LocalStore {
     /// Returns what was noted under `key`; none if nothing was, or it is damaged.
     pub fn note(&self, key: &Digest) -> Option<Vec<u8>> {
         let path = self.note_path(key);
-        let mut noted = Vec::new();
-        own(&path).ok()?.take(NOTES_LIMIT).read_to_end(&mut noted).ok()?;
-        let (digest, rest) = noted.split_first_chunk()?;
-        let (own_key, content) = rest.split_first_chunk()?;
-        if Digest::from(*own_key) != *key || Digest::of(rest) != Digest::from(*digest) {
-            return None;
-        }
+        let content = keyed_file::read(own(&path).ok()?, key, NOTES_LIMIT)?;
         mark_as_used(&path);
-        Some(content.to_vec())
+        Some(content)
     }
 
     /// Returns whether there is something under `key`, which counts as used.
@@ -44,12 +38,7 @@ impl LocalStore {
         let path = self.note_path(key);
         let is_new = fs::symlink_metadata(&path).is_err();
         let mut file = self.begin_private()?;
-        let mut hasher = Hasher::new();
-        hasher.update(key.as_bytes());
-        hasher.update(content);
-        for part in [hasher.finish().as_bytes(), key.as_bytes(), content] {
-            file.write_all(part).map_err(|source| Error::io("write", &path, source))?;
-        }
+        keyed_file::write(&mut file, &path, key, &[content])?;
         keep(file, &path)?;
         let old = if is_new { self.old_notes(NOTES_LIMIT, None)? } else { Vec::new() };
         old.iter().try_for_each(|(path, _)| remove(path))
