@@ -37,11 +37,13 @@ impl Repository<'_> {
     /// not there is removed.
     pub fn delete_manifest(&self, digest: Digest) -> Result<()> {
         let access = self.access.delete();
-        self.attempt(|| {
+        let removed = self.attempt(|| {
             let request = self.manifest_request(&access, Method::DELETE, &digest.to_string())?;
             let request = Request { expected: &[StatusCode::NOT_FOUND], ..request };
             self.client.connection.exchange(&access, &request).map(drop)
-        })
+        });
+        removed
+            .map_err(|error| error.with_hint("the registry has to allow that manifests are deleted, and so have you"))
     }
 
     /// Returns the size in bytes of the blob with this digest, as the registry says it; none if the repository has no such blob,

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layer::Layer;
 use crate::oci::{Descriptor, Digest, ImageManifest, Map, Reference, media_type, to_json};
-use crate::registry::Repository;
+use crate::registry::{Client, Repository};
 use crate::store::Gathered;
 
 /// A larger manifest is not one of a cache.
@@ -31,6 +31,17 @@ pub enum ArtifactForm {
     Artifact,
     /// For registries that take images alone.
     Image,
+}
+
+/// An artifact of a repository.
+#[derive(Debug, Clone)]
+pub struct ListedArtifact<E> {
+    /// What it says.
+    pub entry: E,
+    /// Its tag.
+    pub tag: String,
+    /// The digest of its manifest.
+    pub manifest: Digest,
 }
 
 /// Puts artifacts into a repository, in the form that its registry takes.
@@ -101,6 +112,42 @@ impl ArtifactWriter {
 /// Returns `error`, by which an artifact cannot be read, as one of that artifact alone.
 pub fn as_wrong(error: Error) -> Error {
     Error { kind: ErrorKind::Integrity, ..error }
+}
+
+/// Returns whether `layer` is there, which has so many bytes where it is kept; none if somebody has tidied up. Fails if these are not
+/// as many as its entry says.
+pub fn is_there(layer: &Descriptor, actual: Option<u64>) -> Result<bool> {
+    let Descriptor { digest, size, .. } = layer;
+    match actual {
+        Some(actual) if actual != *size => {
+            Err(Error::integrity(format!("the layer {digest} has {actual} bytes, and {size} by its entry")))
+        }
+        actual => Ok(actual.is_some()),
+    }
+}
+
+/// Returns all artifacts under `tags`, in their order, as `read` reads the manifest under each; those that it does not know are
+/// left out.
+pub fn listed<'t, E: Send>(
+    client: &Client,
+    repository: &Repository<'_>,
+    tags: impl IntoIterator<Item = &'t String>,
+    read: impl Fn(&str, &[u8]) -> Option<E> + Sync,
+) -> Result<Vec<ListedArtifact<E>>> {
+    let one = |tag: &String| -> Result<Option<ListedArtifact<E>>> {
+        let Some(manifest) = repository.manifest_of(tag, ARTIFACT_LIMIT)? else { return Ok(None) };
+        let entry = read(tag, &manifest);
+        Ok(entry.map(|entry| ListedArtifact { entry, tag: tag.clone(), manifest: Digest::of(&manifest) }))
+    };
+    Ok(client.gather(tags, one)?.into_iter().flatten().collect())
+}
+
+/// Returns what the place that `reference` names is called: a tag is one only if it was given.
+pub fn title_of(reference: &Reference) -> String {
+    match reference.tag() {
+        Some(tag) => format!("{}:{tag}", reference.name()),
+        None => reference.name(),
+    }
 }
 
 /// Returns the tag of a document, behind the one that keeps those of `reference` apart.

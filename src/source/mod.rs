@@ -3,7 +3,7 @@
 
 mod adds;
 pub mod archive;
-mod artifact;
+pub mod artifact;
 pub mod base;
 pub mod cached;
 pub mod collection;

@@ -17,8 +17,9 @@ use crate::oci::{Digest, Reference};
 use crate::plan::is_http;
 use crate::plan::label::rfc3339;
 use crate::plan::quantity::Age;
-use crate::source::mount_cache::{ListedMount, RegistryMounts};
-use crate::source::step_cache::{ListedEntry, RegistrySteps, StepPlace};
+use crate::source::artifact::{ListedArtifact, title_of};
+use crate::source::mount_cache::{RegistryMounts, entry::MountEntry};
+use crate::source::step_cache::{RegistrySteps, entry::StepEntry};
 
 /// Remove the steps from a registry that no build has used or written for a while, and old cache mounts
 ///
@@ -58,12 +59,12 @@ pub fn list(name: &Reference, json: bool, insecure: bool, environment: &Environm
     let mounts = RegistryMounts::new(name.clone(), &client)?.entries()?;
     if json {
         return answer_json(&json!({
-            "name": shown(name), "steps": entries.iter().map(document).collect::<Vec<_>>(),
+            "name": title_of(name), "steps": entries.iter().map(document).collect::<Vec<_>>(),
             "cacheMounts": mounts.iter().map(document_of_mount).collect::<Vec<_>>(),
         }));
     }
     let (size, counts) = (HumanBytes(size(&entries, &mounts)), counts(&entries, &mounts));
-    let sum = format!("{size} in {}: {counts}", shown(name));
+    let sum = format!("{size} in {}: {counts}", title_of(name));
     answer_lines(entries.iter().map(line).chain(mounts.iter().map(line_of_mount)).chain([sum]))
 }
 
@@ -82,7 +83,7 @@ pub fn sweep(arguments: &SweepArguments, environment: &Environment) -> Result<()
     let entries = &unused.entries;
     if *json {
         return answer_json(&json!({
-            "name": shown(name), "isRemoved": !dry_run, "kept": unused.kept,
+            "name": title_of(name), "isRemoved": !dry_run, "kept": unused.kept,
             "steps": entries.iter().map(document).collect::<Vec<_>>(),
             "keptCacheMounts": kept_mounts,
             "cacheMounts": old.iter().map(document_of_mount).collect::<Vec<_>>(),
@@ -90,7 +91,8 @@ pub fn sweep(arguments: &SweepArguments, environment: &Environment) -> Result<()
     }
     let done = if *dry_run { "would remove" } else { "removed" };
     let (what, size) = (counts(entries, &old), HumanBytes(size(entries, &old)));
-    let sum = format!("{done} {what} with layers of {size} from {}; {} stay", shown(name), unused.kept + kept_mounts);
+    let sum =
+        format!("{done} {what} with layers of {size} from {}; {} stay", title_of(name), unused.kept + kept_mounts);
     answer_lines(entries.iter().map(line).chain(old.iter().map(line_of_mount)).chain([sum]))
 }
 
@@ -100,13 +102,13 @@ fn since(age: Duration) -> i64 {
 }
 
 /// How many there are, in words; of cache mounts nothing is said if there are none.
-fn counts(entries: &[ListedEntry], mounts: &[ListedMount]) -> String {
+fn counts(entries: &[ListedArtifact<StepEntry>], mounts: &[ListedArtifact<MountEntry>]) -> String {
     let steps = count(entries.len(), "step");
     if mounts.is_empty() { steps } else { format!("{steps}, {}", count(mounts.len(), "cache mount")) }
 }
 
 /// The size of all layers in bytes, each counted once.
-fn size(entries: &[ListedEntry], mounts: &[ListedMount]) -> u64 {
+fn size(entries: &[ListedArtifact<StepEntry>], mounts: &[ListedArtifact<MountEntry>]) -> u64 {
     let layers = entries.iter().filter_map(|listed| listed.entry.layer.as_ref());
     let of_mounts = mounts.iter().flat_map(|listed| &listed.entry.layers).map(|layer| &layer.layer);
     let sizes = layers.chain(of_mounts).map(|layer| (layer.descriptor.digest, layer.descriptor.size));
@@ -114,19 +116,19 @@ fn size(entries: &[ListedEntry], mounts: &[ListedMount]) -> u64 {
     sizes.values().fold(0, |sum, size| sum.saturating_add(*size))
 }
 
-fn line(ListedEntry { entry, .. }: &ListedEntry) -> String {
+fn line(ListedArtifact { entry, .. }: &ListedArtifact<StepEntry>) -> String {
     let written = entry.written.and_then(|seconds| rfc3339(seconds).ok()).unwrap_or_default();
     let size = entry.layer.as_ref().map_or("nothing".to_owned(), |layer| HumanBytes(layer.descriptor.size).to_string());
     format!("{}  {size:>11}  {written:20}  {}", &entry.key.hex()[..12], escape::line(&entry.title))
 }
 
-fn line_of_mount(ListedMount { entry, .. }: &ListedMount) -> String {
+fn line_of_mount(ListedArtifact { entry, .. }: &ListedArtifact<MountEntry>) -> String {
     let written = entry.written.and_then(|seconds| rfc3339(seconds).ok()).unwrap_or_default();
     let (key, size) = (entry.key.hex(), HumanBytes(entry.packed_size()).to_string());
     format!("{}  {size:>11}  {written:20}  cache mount {}", &key[..12], escape::line(&entry.id))
 }
 
-fn document_of_mount(ListedMount { entry, tag, manifest }: &ListedMount) -> Value {
+fn document_of_mount(ListedArtifact { entry, tag, manifest }: &ListedArtifact<MountEntry>) -> Value {
     json!({
         "id": entry.id, "of": entry.of, "key": entry.key, "tag": tag, "manifest": manifest, "size": entry.packed_size(),
         "layers": entry.layers.iter().map(|layer| &layer.layer.descriptor).collect::<Vec<_>>(),
@@ -134,7 +136,7 @@ fn document_of_mount(ListedMount { entry, tag, manifest }: &ListedMount) -> Valu
     })
 }
 
-fn document(ListedEntry { entry, tag, manifest }: &ListedEntry) -> Value {
+fn document(ListedArtifact { entry, tag, manifest }: &ListedArtifact<StepEntry>) -> Value {
     json!({
         "key": entry.key, "tag": tag, "manifest": manifest, "title": entry.title,
         "layer": entry.layer.as_ref().map(|layer| &layer.descriptor),
@@ -142,8 +144,4 @@ fn document(ListedEntry { entry, tag, manifest }: &ListedEntry) -> Value {
         "written": entry.written.and_then(|seconds| rfc3339(seconds).ok()),
         "isSigned": entry.signature.is_some(), "printed": entry.printed,
     })
-}
-
-fn shown(name: &Reference) -> String {
-    StepPlace::Registry(name.clone()).to_string()
 }

@@ -24,7 +24,7 @@ pub use self::lock_files::lock_key;
 use self::pack::pack;
 use self::repository::MountRepository;
 use self::state::{MountListing, MountState};
-pub use self::sweep::{ListedMount, RegistryMounts};
+pub use self::sweep::RegistryMounts;
 use self::unpack::unpack;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layer::{kept_tree, outlast};

@@ -2,12 +2,12 @@
 //! `mount-OF`, too; behind `TAG-` to keep those of `TAG` apart.
 
 use super::entry::{MountEntry, MountLayer};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::net::Stop;
 use crate::oci::{Digest, Reference};
 use crate::progress::{Progress, silent};
 use crate::registry::{OnDemand, Repository};
-use crate::source::artifact::{ARTIFACT_LIMIT, ArtifactWriter, as_wrong, tag_of};
+use crate::source::artifact::{ARTIFACT_LIMIT, ArtifactWriter, as_wrong, is_there, tag_of, title_of};
 use crate::source::cached::CACHE_DEADLINE;
 use crate::store::Store;
 
@@ -35,10 +35,7 @@ impl<'a> MountRepository<'a> {
 
     /// Returns the name of the place.
     pub fn title(&self) -> String {
-        match self.reference.tag() {
-            Some(tag) => format!("{}:{tag}", self.reference.name()),
-            None => self.reference.name(),
-        }
+        title_of(&self.reference)
     }
 
     /// Returns the tag of what was filled for `key`.
@@ -98,15 +95,8 @@ impl<'a> MountRepository<'a> {
 
 fn has_all(repository: &Repository<'_>, layers: &[MountLayer]) -> Result<bool> {
     for MountLayer { layer, .. } in layers {
-        let (digest, size) = (layer.descriptor.digest, layer.descriptor.size);
-        match repository.size_of_blob(digest)? {
-            Some(actual) if actual == size => {}
-            // Somebody has tidied up.
-            None => return Ok(false),
-            Some(actual) => {
-                let message = format!("the layer {digest} has {actual} bytes, and {size} by its entry");
-                return Err(Error::integrity(message));
-            }
+        if !is_there(&layer.descriptor, repository.size_of_blob(layer.descriptor.digest)?)? {
+            return Ok(false);
         }
     }
     Ok(true)

@@ -8,24 +8,13 @@ use crate::error::Result;
 use crate::oci::{Digest, Reference};
 use crate::progress::silent;
 use crate::registry::{Client, OnDemand, Repository};
-use crate::source::artifact::{ARTIFACT_LIMIT, tag_of};
+use crate::source::artifact::{ListedArtifact, listed, tag_of};
 
 /// The cache mounts that a registry keeps.
 pub struct RegistryMounts<'a> {
     reference: Reference,
     client: &'a Client,
     repository: Repository<'a>,
-}
-
-/// A cache mount of a repository.
-#[derive(Debug, Clone)]
-pub struct ListedMount {
-    /// What it says.
-    pub entry: MountEntry,
-    /// The tag of its key.
-    pub tag: String,
-    /// The digest of its manifest.
-    pub manifest: Digest,
 }
 
 impl<'a> RegistryMounts<'a> {
@@ -37,24 +26,19 @@ impl<'a> RegistryMounts<'a> {
     }
 
     /// Returns all of them, in the order of their tags. What is under such a tag and is no cache mount is left out.
-    pub fn entries(&self) -> Result<Vec<ListedMount>> {
+    pub fn entries(&self) -> Result<Vec<ListedArtifact<MountEntry>>> {
         let prefix = tag_of(&self.reference, TAGS);
-        let entry = |tag: &String| -> Result<Option<ListedMount>> {
-            let Some(manifest) = self.repository.manifest_of(tag, ARTIFACT_LIMIT)? else { return Ok(None) };
-            let entry = MountEntry::read(&manifest).ok();
-            Ok(entry.map(|entry| ListedMount { entry, tag: tag.clone(), manifest: Digest::of(&manifest) }))
-        };
         let tags = self.repository.tags()?;
         // What was written last has a tag without a key, too.
         let tags = tags.iter().filter(|tag| tag.strip_prefix(&prefix).is_some_and(|rest| rest.contains('-')));
-        Ok(self.client.gather(tags, entry)?.into_iter().flatten().collect())
+        listed(self.client, &self.repository, tags, |_, manifest| MountEntry::read(manifest).ok())
     }
 
     /// Returns those that were written before `since`, in seconds since 1970, and are not the newest of their mount; and the
     /// number of all others.
-    pub fn old(&self, since: i64) -> Result<(Vec<ListedMount>, usize)> {
+    pub fn old(&self, since: i64) -> Result<(Vec<ListedArtifact<MountEntry>>, usize)> {
         let all = self.entries()?;
-        let mut newest: HashMap<Digest, &ListedMount> = HashMap::new();
+        let mut newest: HashMap<Digest, &ListedArtifact<MountEntry>> = HashMap::new();
         for listed in &all {
             let known = newest.entry(listed.entry.of).or_insert(listed);
             if listed.entry.written > known.entry.written {
@@ -62,20 +46,16 @@ impl<'a> RegistryMounts<'a> {
             }
         }
         let kept: Vec<Digest> = newest.values().map(|listed| listed.manifest).collect();
-        let is_old = |listed: &&ListedMount| {
+        let is_old = |listed: &&ListedArtifact<MountEntry>| {
             !kept.contains(&listed.manifest) && listed.entry.written.is_none_or(|written| written < since)
         };
-        let old: Vec<ListedMount> = all.iter().filter(is_old).cloned().collect();
+        let old: Vec<ListedArtifact<MountEntry>> = all.iter().filter(is_old).cloned().collect();
         let stay = all.len() - old.len();
         Ok((old, stay))
     }
 
     /// Removes `mounts`. The first failure ends it.
-    pub fn remove(&self, mounts: &[ListedMount]) -> Result<()> {
-        self.client.each(mounts, |listed| {
-            self.repository.delete_manifest(listed.manifest).map_err(|error| {
-                error.with_hint("the registry has to allow that manifests are deleted, and so have you")
-            })
-        })
+    pub fn remove(&self, mounts: &[ListedArtifact<MountEntry>]) -> Result<()> {
+        self.client.each(mounts, |listed| self.repository.delete_manifest(listed.manifest))
     }
 }

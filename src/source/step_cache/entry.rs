@@ -1,7 +1,5 @@
 //! What is kept of a step that was done: an artifact whose only layer is that of the step, and whose annotations say the rest.
 
-use serde::{Deserialize, Serialize};
-
 use crate::error::{Error, Result};
 use crate::layer::Layer;
 use crate::net::date;
@@ -56,27 +54,15 @@ pub enum Lookup {
     Entry(Box<StepEntry>),
 }
 
-/// A part of a key as it is written.
-#[derive(Serialize, Deserialize)]
-struct WrittenPart {
-    name: String,
-    digest: Digest,
-}
-
 impl StepEntry {
     /// Returns it as it is written.
     pub fn artifact(&self) -> Artifact<'_> {
-        let parts: Vec<WrittenPart> = self
-            .parts
-            .iter()
-            .map(|KeyPart { name, digest }| WrittenPart { name: name.clone(), digest: *digest })
-            .collect();
         let mut annotations = Map::new();
         let mut say = |name: &str, value: String| annotations.insert(name.to_owned(), value);
         say(KEY, self.key.to_string());
         say(ON, self.on.to_string());
         say(TITLE, beginning(&self.title));
-        say(PARTS, String::from_utf8_lossy(&to_json(&parts)).into_owned());
+        say(PARTS, String::from_utf8_lossy(&to_json(&self.parts)).into_owned());
         if let Some(layer) = &self.layer {
             say(DIFF_ID, layer.diff_id.to_string());
         }
@@ -117,13 +103,13 @@ impl StepEntry {
             _ => return Err(wrong("does not say what its layer is")),
         };
         let parts = match said(PARTS) {
-            Some(parts) => from_json::<Vec<WrittenPart>>("the parts of a key", parts.as_bytes())?,
+            Some(parts) => from_json("the parts of a key", parts.as_bytes())?,
             None => Vec::new(),
         };
         Ok(StepEntry {
             key: *key,
             on,
-            parts: parts.into_iter().map(|WrittenPart { name, digest }| KeyPart { name, digest }).collect(),
+            parts,
             title: said(TITLE).unwrap_or_default().to_owned(),
             layer,
             printed: said(PRINTED).map(|text| text.lines().map(str::to_owned).collect()).unwrap_or_default(),
@@ -133,7 +119,7 @@ impl StepEntry {
     }
 }
 
-impl Keyed for Vec<WrittenPart> {}
+impl Keyed for Vec<KeyPart> {}
 
 /// Returns the digest of all of an entry that a build goes by: the step of this `key`, done `on` that, came to `layer`.
 pub fn statement(key: &Digest, on: &Digest, layer: Option<&Layer>) -> Digest {

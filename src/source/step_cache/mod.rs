@@ -23,7 +23,7 @@ use self::place::OpenPlace;
 pub use self::place::StepPlace;
 pub use self::server::ServerUrl;
 use self::source::Source;
-pub use self::sweep::{ListedEntry, RegistrySteps, Unused};
+pub use self::sweep::{RegistrySteps, Unused};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layer::{Compression, Layer, LayerReader};
 use crate::net::{Stop, date};

@@ -13,6 +13,7 @@ use crate::net::Stop;
 use crate::oci::{Descriptor, Digest, Reference};
 use crate::progress::Progress;
 use crate::registry::OnDemand;
+use crate::source::artifact::title_of;
 use crate::store::Store;
 
 /// Where entries are kept.
@@ -56,10 +57,7 @@ impl StepPlace {
 impl fmt::Display for StepPlace {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StepPlace::Registry(reference) => match reference.tag() {
-                Some(tag) => write!(to, "{}:{tag}", reference.name()),
-                None => to.write_str(&reference.name()),
-            },
+            StepPlace::Registry(reference) => to.write_str(&title_of(reference)),
             StepPlace::Directory(path) => write!(to, "{}", path.display()),
             StepPlace::Server(url) => write!(to, "{url}"),
         }

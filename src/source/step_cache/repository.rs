@@ -4,12 +4,12 @@ use std::io::Read;
 
 use super::entry::{Lookup, StepEntry};
 use super::sweep::RegistrySteps;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::net::Stop;
 use crate::oci::{Descriptor, Digest, Reference};
 use crate::progress::{Progress, silent};
 use crate::registry::{OnDemand, Repository};
-use crate::source::artifact::{ARTIFACT_LIMIT, ArtifactWriter, as_wrong, tag_of};
+use crate::source::artifact::{ARTIFACT_LIMIT, ArtifactWriter, as_wrong, is_there, tag_of};
 use crate::store::Store;
 
 pub struct StepRepository<'a> {
@@ -38,17 +38,10 @@ impl<'a> StepRepository<'a> {
         if !is_trusted(&entry) {
             return Ok(Lookup::Useless);
         }
-        if let Some(layer) = &entry.layer {
-            let Descriptor { digest, size, .. } = &layer.descriptor;
-            match repository.size_of_blob(*digest)? {
-                // Somebody has tidied up.
-                None => return Ok(Lookup::Useless),
-                Some(actual) if actual == *size => {}
-                Some(actual) => {
-                    let message = format!("the layer {digest} has {actual} bytes, and {size} by its entry");
-                    return Err(Error::integrity(message));
-                }
-            }
+        if let Some(layer) = &entry.layer
+            && !is_there(&layer.descriptor, repository.size_of_blob(layer.descriptor.digest)?)?
+        {
+            return Ok(Lookup::Useless);
         }
         Ok(Lookup::Entry(Box::new(entry)))
     }

@@ -20,7 +20,7 @@ use crate::oci::{Descriptor, Digest, VerifyingReader};
 use crate::plan::{shown_url, url_without_user};
 use crate::progress::{BlobOutcome, Event, Fetch, Fetched, Progress, silent};
 use crate::registry::{OnDemand, StreamedContent};
-use crate::source::artifact::{ARTIFACT_LIMIT, ArtifactForm, as_wrong};
+use crate::source::artifact::{ARTIFACT_LIMIT, ArtifactForm, as_wrong, is_there};
 use crate::store::Store;
 use crate::sync::Once;
 
@@ -109,14 +109,11 @@ impl<'a> StepServer<'a> {
             // It would not be kept as long as the entry.
             return Err(Error::integrity(format!("the entry of the key {key} does not have its layer for a file")));
         }
-        let Descriptor { digest, size, .. } = &layer.descriptor;
-        match self.tries(&silent, stop, || self.size(digest, stop))? {
-            None => Ok(Lookup::Useless),
-            Some(Some(actual)) if actual != *size => {
-                Err(Error::integrity(format!("the layer {digest} has {actual} bytes, and {size} by its entry")))
-            }
-            Some(_) => Ok(Lookup::Entry(Box::new(entry))),
-        }
+        // Where its size is not told, it shows when it is read.
+        let size = self.tries(&silent, stop, || self.size(&layer.descriptor.digest, stop))?;
+        let size = size.map(|told| told.unwrap_or(layer.descriptor.size));
+        let is_there = is_there(&layer.descriptor, size)?;
+        Ok(if is_there { Lookup::Entry(Box::new(entry)) } else { Lookup::Useless })
     }
 
     pub fn has(&self, key: &Digest) -> Result<bool> {

@@ -15,7 +15,7 @@ use crate::oci::{Descriptor, Digest, ImageManifest, Keyed, Map, Reference, from_
 use crate::plan::label::rfc3339;
 use crate::progress::silent;
 use crate::registry::{Client, OnDemand, Repository};
-use crate::source::artifact::{ARTIFACT_LIMIT, tag_of};
+use crate::source::artifact::{ARTIFACT_LIMIT, ListedArtifact, listed, tag_of};
 use crate::store::{Gathered, Store};
 
 /// The type of a document that says which keys a build has used, and that of the list itself.
@@ -34,22 +34,11 @@ pub struct RegistrySteps<'a> {
     repository: Repository<'a>,
 }
 
-/// An entry of a repository.
-#[derive(Debug, Clone)]
-pub struct ListedEntry {
-    /// What it says.
-    pub entry: StepEntry,
-    /// Its tag.
-    pub tag: String,
-    /// The digest of its manifest.
-    pub manifest: Digest,
-}
-
 /// What nothing has used for a while.
 #[derive(Debug, Default)]
 pub struct Unused {
     /// The entries, in the order of their tags.
-    pub entries: Vec<ListedEntry>,
+    pub entries: Vec<ListedArtifact<StepEntry>>,
     /// The documents of uses, by their digests.
     pub uses: Vec<Digest>,
     /// The number of entries that stay.
@@ -71,20 +60,15 @@ impl<'a> RegistrySteps<'a> {
     }
 
     /// Returns all entries, in the order of their tags. What is under such a tag and is not an entry is left out.
-    pub fn entries(&self) -> Result<Vec<ListedEntry>> {
+    pub fn entries(&self) -> Result<Vec<ListedArtifact<StepEntry>>> {
         self.entries_among(&self.repository.tags()?)
     }
 
-    fn entries_among(&self, tags: &[String]) -> Result<Vec<ListedEntry>> {
+    fn entries_among(&self, tags: &[String]) -> Result<Vec<ListedArtifact<StepEntry>>> {
         let prefix = self.tag("step-");
-        let entry = |tag: &String| -> Result<Option<ListedEntry>> {
-            let Ok(key) = format!("sha256:{}", &tag[prefix.len()..]).parse::<Digest>() else { return Ok(None) };
-            let Some(manifest) = self.repository.manifest_of(tag, ARTIFACT_LIMIT)? else { return Ok(None) };
-            let entry = StepEntry::read(&manifest, &key).ok();
-            Ok(entry.map(|entry| ListedEntry { entry, tag: tag.clone(), manifest: Digest::of(&manifest) }))
-        };
-        let tags = tags.iter().filter(|tag| tag.starts_with(&prefix));
-        Ok(self.client.gather(tags, entry)?.into_iter().flatten().collect())
+        let key = |tag: &str| format!("sha256:{}", tag.strip_prefix(&prefix)?).parse::<Digest>().ok();
+        let tags = tags.iter().filter(|tag| key(tag).is_some());
+        listed(self.client, &self.repository, tags, |tag, manifest| StepEntry::read(manifest, &key(tag)?).ok())
     }
 
     /// Opens the layer of an entry. The reader fails if it is not what its descriptor says.
@@ -125,11 +109,7 @@ impl<'a> RegistrySteps<'a> {
     pub fn remove(&self, unused: &Unused) -> Result<()> {
         let entries = unused.entries.iter().map(|listed| listed.manifest);
         let all = entries.chain(unused.uses.iter().copied());
-        self.client.each(all, |digest| {
-            self.repository.delete_manifest(digest).map_err(|error| {
-                error.with_hint("the registry has to allow that manifests are deleted, and so have you")
-            })
-        })
+        self.client.each(all, |digest| self.repository.delete_manifest(digest))
     }
 
     /// Notes that a build has used `keys` on the day of `now`, in seconds since 1970.
