@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use rayon::ThreadPool;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::{Error, Result, escape};
 use crate::layer::{self, Extent, Layer, Member, Open, WHITEOUT};
@@ -52,12 +52,13 @@ pub fn differences(
     (first, open_first): (&Layer, &Open<'_>),
     (second, open_second): (&Layer, &Open<'_>),
     scratch: &dyn Fn() -> Result<File>,
-    pool: &ThreadPool,
     most: usize,
 ) -> Result<Vec<LayerDifference>> {
+    let pool = ThreadPoolBuilder::new().num_threads(2).build();
+    let pool = pool.map_err(|source| Error::input("cannot start the threads that unpack").with_source(source))?;
     let mut found = Vec::new();
-    let first = UnpackedSide::new(first, open_first, scratch()?, pool)?;
-    let second = UnpackedSide::new(second, open_second, scratch()?, pool)?;
+    let first = UnpackedSide::new(first, open_first, scratch()?, &pool)?;
+    let second = UnpackedSide::new(second, open_second, scratch()?, &pool)?;
     let mut paths: Vec<&Vec<u8>> = first.members.keys().chain(second.members.keys()).collect();
     paths.sort_unstable();
     paths.dedup();

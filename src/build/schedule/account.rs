@@ -50,8 +50,8 @@ impl Schedule<'_, '_> {
                 });
             }
             let seen = |place: &usize| {
-                let StepAccount { title, mark, layer, .. } = steps[*place].clone();
-                EarlierStep { title, mark, layer }
+                let StepAccount { title, mark, layer, .. } = &steps[*place];
+                EarlierStep { title: title.clone(), mark: mark.clone(), layer: layer.clone() }
             };
             if memory.add(places.iter().map(seen).collect()) {
                 memory.keep(store, key)?;

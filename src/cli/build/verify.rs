@@ -1,7 +1,5 @@
 //! `--verify-rebuild`: whether a second build comes out as the first one did.
 
-use rayon::ThreadPoolBuilder;
-
 use crate::build::{Built, BuiltStep};
 use crate::error::{Error, Result};
 use crate::inspect::differences;
@@ -38,11 +36,9 @@ pub fn compare(first: (&Built, &LocalStore), second: (&Built, &LocalStore)) -> R
 }
 
 fn found((one, first): (&Layer, &LocalStore), (other, second): (&Layer, &LocalStore)) -> Result<String> {
-    let pool = ThreadPoolBuilder::new().num_threads(2).build();
-    let pool = pool.map_err(|source| Error::input("cannot start the threads that unpack").with_source(source))?;
     let open_first = |layer: &Descriptor| first.open(layer);
     let open_second = |layer: &Descriptor| second.open(layer);
-    let differences = differences((one, &open_first), (other, &open_second), &|| second.scratch(), &pool, 1)?;
+    let differences = differences((one, &open_first), (other, &open_second), &|| second.scratch(), 1)?;
     Ok(match differences.first() {
         Some(difference) => difference.to_string(),
         None => format!("the layer is {} and not {}, though its files are the same", other.diff_id, one.diff_id),

@@ -71,6 +71,10 @@ enum CacheSource {
     Unavailable(&'static str),
 }
 
+/// The cache of a registry, as `--cache-from` names it.
+#[derive(Debug, Clone)]
+pub struct RegistryCache(pub Reference);
+
 /// A cache that is written, as docker names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum CacheDestination {
@@ -183,6 +187,21 @@ impl CacheFlags {
             CacheDestination::Inline | CacheDestination::Steps(_) => None,
         });
         from.chain(to).collect()
+    }
+}
+
+impl FromStr for RegistryCache {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text.parse()? {
+            CacheSource::Image(name) => name.parse().map(RegistryCache),
+            CacheSource::Steps(StepPlace::Registry(name)) => Ok(RegistryCache(name)),
+            CacheSource::Steps(_) | CacheSource::Nothing | CacheSource::Unavailable(_) => {
+                Err(Error::usage(format!("`{text}` is not the cache of a registry"))
+                    .with_hint("write it as type=registry,ref=NAME"))
+            }
+        }
     }
 }
 

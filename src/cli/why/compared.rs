@@ -3,11 +3,9 @@
 use std::fs::File;
 use std::io::Read;
 
-use rayon::{ThreadPool, ThreadPoolBuilder};
-
 use super::words;
 use crate::build::account::{BuildAccount, EarlierStep, FileChange, FileListing, Reason, StepAccount, nearest_entry};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::inspect::{DifferentField, LayerDifference, differences};
 use crate::layer::Layer;
 use crate::oci::Descriptor;
@@ -25,7 +23,6 @@ pub struct Comparison<'a> {
     store: &'a LocalStore,
     /// The steps that a registry keeps, in place of those that are remembered here.
     cache: Option<(RegistrySteps<'a>, Vec<StepEntry>)>,
-    pool: ThreadPool,
 }
 
 impl<'a> Comparison<'a> {
@@ -35,9 +32,7 @@ impl<'a> Comparison<'a> {
             let entries = cache.entries()?.into_iter().map(|listed| listed.entry).collect();
             Ok((cache, entries))
         };
-        let pool = ThreadPoolBuilder::new().num_threads(2).build();
-        let pool = pool.map_err(|source| Error::input("cannot start the threads that unpack").with_source(source))?;
-        Ok(Comparison { account, store, cache: cache.map(with_entries).transpose()?, pool })
+        Ok(Comparison { account, store, cache: cache.map(with_entries).transpose()? })
     }
 
     /// Returns what there is to say of the step at this place, each a clause: where it was taken from, or why it was done.
@@ -110,7 +105,7 @@ impl<'a> Comparison<'a> {
             return Ok(vec!["one of both layers is not here any more: they cannot be compared".to_owned()]);
         }
         let scratch = || -> Result<File> { self.store.scratch() };
-        let found = differences((then, open_then), (now, &open_now), &scratch, &self.pool, NAMED + 1)?;
+        let found = differences((then, open_then), (now, &open_now), &scratch, NAMED + 1)?;
         let more = if found.len() > NAMED { ["and more".to_owned()].into_iter() } else { Default::default() };
         Ok(found.iter().take(NAMED).map(file).chain(more).collect())
     }

@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 use self::compared::Comparison;
 use super::age::ago;
 use super::environment::Environment;
+use super::flags::cache::RegistryCache;
 use super::flags::value::value;
 use super::print::{answer_json, answer_lines};
 use crate::build::account::{BuildAccount, StepAccount};
 use crate::error::{Error, Result, escape};
-use crate::oci::Reference;
 use crate::plan::label::rfc3339;
 use crate::progress::StepOutcome;
 use crate::source::step_cache::RegistrySteps;
@@ -29,31 +29,14 @@ pub struct WhyArguments {
     #[arg(value_name = "TARGET")]
     targets: Vec<String>,
     /// Compare with the steps that a registry keeps, as --cache-from names it: NAME, or type=registry,ref=NAME
-    #[arg(long, value_name = "CACHE", value_parser = value::<NamedCache>)]
-    cache_from: Option<NamedCache>,
+    #[arg(long, value_name = "CACHE", value_parser = value::<RegistryCache>)]
+    cache_from: Option<RegistryCache>,
     /// Print JSON
     #[arg(long)]
     json: bool,
     /// Allow plain HTTP, and TLS certificates that cannot be verified
     #[arg(long)]
     insecure: bool,
-}
-
-/// The name of a registry's cache, alone or as builds have it.
-#[derive(Debug, Clone)]
-struct NamedCache(Reference);
-
-impl std::str::FromStr for NamedCache {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let name = text.strip_prefix("type=registry,ref=").unwrap_or(text);
-        match name.contains('=') {
-            true => Err(Error::usage(format!("`{text}` is not the cache of a registry"))
-                .with_hint("write it as type=registry,ref=NAME")),
-            false => name.parse().map(NamedCache),
-        }
-    }
 }
 
 /// Answers with the steps.
@@ -65,7 +48,7 @@ pub fn run(arguments: &WhyArguments, environment: &Environment) -> Result<()> {
     };
     let shown = shown(&account, &arguments.targets)?;
     let client = environment.client(arguments.insecure, 0);
-    let cache = arguments.cache_from.as_ref().map(|NamedCache(name)| RegistrySteps::new(name.clone(), &client));
+    let cache = arguments.cache_from.as_ref().map(|RegistryCache(name)| RegistrySteps::new(name.clone(), &client));
     let comparison = Comparison::new(&account, &store, cache.transpose()?)?;
     if arguments.json {
         let steps: Vec<Value> = shown.iter().map(|place| document(&comparison, *place)).collect::<Result<_>>()?;
