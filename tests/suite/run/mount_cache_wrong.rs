@@ -90,11 +90,7 @@ const SPOILS: [(Spoil, &[&str]); 9] = [
     ),
     (
         |registry, _, manifest| {
-            let digest = manifest["layers"][0]["digest"].as_str().unwrap();
-            let mut blob = registry.blob(digest).unwrap();
-            let middle = blob.len() / 2;
-            blob[middle] ^= 1;
-            registry.damage_blob(digest, Some(&blob));
+            registry.flip_in_blob(manifest["layers"][0]["digest"].as_str().unwrap());
         },
         &["not taken"],
     ),

@@ -79,6 +79,19 @@ impl Machine {
     }
 }
 
+impl Build {
+    /// Fails unless one of its warnings says this, in the case of that number; or, for an empty text, it has none.
+    #[track_caller]
+    pub fn assert_warns(&self, says: &str, number: usize) {
+        match says {
+            "" => assert_eq!(self.warnings, Vec::<String>::new(), "{number}"),
+            says => {
+                assert!(self.warnings.iter().any(|warning| warning.contains(says)), "{number}: {:?}", self.warnings)
+            }
+        }
+    }
+}
+
 /// The flags for a cache in this place, which is both.
 pub fn both(place: &str) -> [String; 2] {
     let (from, to) = match place.strip_prefix("local:") {

@@ -187,6 +187,14 @@ impl FakeRegistry {
         content.blobs.extend(bytes.map(|bytes| (digest.to_owned(), bytes.to_vec())));
     }
 
+    /// Has another byte in the middle of the blob `digest`.
+    pub fn flip_in_blob(&self, digest: &str) {
+        let mut blob = self.blob(digest).unwrap();
+        let middle = blob.len() / 2;
+        blob[middle] ^= 1;
+        self.damage_blob(digest, Some(&blob));
+    }
+
     /// The names `repository/reference` of all manifests, sorted.
     pub fn manifest_names(&self) -> Vec<String> {
         let mut names: Vec<String> = self.state.content.lock().unwrap().manifests.keys().cloned().collect();
