@@ -6,6 +6,7 @@ use super::Case;
 use crate::support::docker_registry::DockerRegistry;
 use crate::support::git_server::GitServer;
 use crate::support::program::Program;
+use crate::support::rebuild::settle;
 use crate::support::targets::counts;
 use crate::support::tool::require;
 
@@ -61,6 +62,7 @@ fn layers(image: &Value) -> Vec<Value> {
 fn images_of_layers_and_of_dockerfiles_stand_on_each_other() {
     let case = table();
     let program = case.program();
+    settle();
     let outcome = program.run(["bake", "--progress", "json"]).success();
     let counted: Vec<(String, u64)> = counts(&outcome).into_iter().map(|(name, run, _)| (name, run)).collect();
     assert_eq!(counted, [("common".to_owned(), 1), ("web".to_owned(), 1), ("api".to_owned(), 1)]);
@@ -80,6 +82,7 @@ fn images_of_layers_and_of_dockerfiles_stand_on_each_other() {
     assert_eq!([read("etc/app/conf"), read("srv/index.html"), read("bin/api")], ["of all", "page", "program"]);
     // What is changed in one is made anew there alone.
     std::fs::write(case.path().join("out/api"), "another program").unwrap();
+    settle();
     let counted = counts(&program.run(["bake", "--progress", "json"]).success());
     assert_eq!(counted.iter().map(|(_, run, _)| *run).collect::<Vec<_>>(), [0, 0, 1]);
 }
