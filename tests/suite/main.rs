@@ -15,6 +15,7 @@
 //! - `run`: commands, in the sandbox and as Dockerfiles ask for them.
 //! - `systems`: whole systems, from the checkout to images that run.
 //! - `cli`: what a person sees and types.
+//! - `documents`: what README.md and docs/ show, as it is shown.
 //! - `whole`: the whole program under kills, faults, floods and size.
 //! - `architecture`: the order of the modules, circles of imports, the length of files, and what the documents name.
 //! - `support`: what tests are made of: trees, layouts, registries and the program itself.
@@ -25,6 +26,7 @@ mod build;
 mod cli;
 mod compose;
 mod dockerfile;
+mod documents;
 mod layer;
 mod names;
 mod output;

@@ -146,15 +146,19 @@ fn every_kind_has_a_name_of_its_own() {
 }
 
 #[test]
-fn the_readme_has_every_kind() {
-    let readme = fs::read_to_string(format!("{}/README.md", env!("CARGO_MANIFEST_DIR"))).unwrap();
-    let table = readme.split("| kind | |\n").nth(1).expect("a table of the kinds").split("\n\n").next().unwrap();
+fn the_page_has_every_kind() {
+    let page = fs::read_to_string(format!("{}/docs/messages.md", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let table = page.split("| kind | |\n").nth(1).expect("a table of the kinds").split("\n\n").next().unwrap();
     let listed = table.lines().skip(1).flat_map(|row| {
         let cell = row.split('|').nth(1).unwrap();
         cell.split(',').map(|name| name.trim().trim_matches('`').to_owned()).collect::<Vec<_>>()
     });
     let listed: Vec<String> = listed.collect();
     let known: Vec<String> = names().into_iter().map(|(_, name)| name).collect();
-    assert_eq!(listed.iter().collect::<BTreeSet<_>>(), known.iter().collect(), "README.md and src/progress/warning.rs");
+    assert_eq!(
+        listed.iter().collect::<BTreeSet<_>>(),
+        known.iter().collect(),
+        "docs/messages.md and src/progress/warning.rs"
+    );
     assert_eq!(listed.len(), known.len());
 }

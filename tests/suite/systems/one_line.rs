@@ -1,4 +1,4 @@
-//! Each system by one line, in the place of its owners' commands: the README has both, and both are run as they stand there, as
+//! Each system by one line, in the place of its owners' commands: docs/bake.md has both, and both are run as they stand there, as
 //! root and as an ordinary user.
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use crate::support::project::{Project, Who, commands, require_namespaced_emulato
 
 /// What a line is to make of a system.
 struct Release<'a> {
-    /// What the README calls the system.
+    /// What docs/bake.md calls the system.
     title: &'a str,
     version: &'a str,
     /// The tag that the owners' commands set.
@@ -90,10 +90,10 @@ fn what_runs(project: &Project, image: &str, architecture: &str) -> Value {
     json!([image, architecture, config["architecture"], config["rootfs"]["diff_ids"], settings])
 }
 
-/// The owners' commands and the line in their place, as the README has them, for the project's registry.
+/// The owners' commands and the line in their place, as docs/bake.md has them, for the project's registry.
 fn shown(project: &Project, title: &str) -> (String, String) {
-    let readme = include_str!("../../../README.md");
-    let (_, block) = readme.split_once(&format!("```sh\n# {title}: ")).unwrap_or_else(|| panic!("no {title}"));
+    let page = include_str!("../../../docs/bake.md");
+    let (_, block) = page.split_once(&format!("```sh\n# {title}: ")).unwrap_or_else(|| panic!("no {title}"));
     let (block, _) = block.split_once("```").unwrap();
     let commands = block.split_once('\n').unwrap().1.replace("registry.example", &project.registry.address());
     let (owners, line) = commands.split_once("# Now\n").unwrap();
@@ -170,7 +170,7 @@ fn streamspace() {
         uploads: BTreeMap::from([("streamspace-api".to_owned(), 4)]),
     };
     let Some(project) = release("streamspace", prepare, &expected) else { return };
-    // The workflow is what the README says of it.
+    // The workflow is what docs/bake.md says of it.
     let workflow = std::fs::read_to_string(project.path().join(".github/workflows/images.yml")).unwrap();
     let (owners, _) = shown(&project, expected.title);
     let actions: Vec<&str> = owners.lines().filter_map(|line| line.strip_prefix("# ")).collect();
