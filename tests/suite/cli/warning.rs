@@ -162,3 +162,20 @@ fn the_page_has_every_kind() {
     );
     assert_eq!(listed.len(), known.len());
 }
+
+#[test]
+fn the_page_has_every_event() {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let source = fs::read_to_string(format!("{root}/src/cli/progress/json.rs")).unwrap();
+    let given = source.split("\"event\": \"").skip(1).chain(source.split("told[\"event\"] = \"").skip(1));
+    let given = given.chain(source.split("of_step(\"").skip(1)).map(|rest| rest.split('"').next().unwrap());
+    let given: BTreeSet<&str> = given.collect();
+    assert!(given.len() > 30, "{given:?}");
+    let page = fs::read_to_string(format!("{root}/docs/messages.md")).unwrap();
+    let table =
+        page.split("| event | members | |\n").nth(1).expect("a table of the events").split("\n\n").next().unwrap();
+    let cells = table.lines().skip(1).filter_map(|row| row.split('|').nth(1));
+    let listed: BTreeSet<&str> =
+        cells.flat_map(|cell| cell.split(',')).map(|name| name.trim().trim_matches('`')).collect();
+    assert_eq!(listed, given, "docs/messages.md and src/cli/progress/json.rs");
+}

@@ -1,6 +1,7 @@
 //! README.md and the pages in docs/: what they show is run as they show it. A page is one working directory: the files that it
 //! shows are written there, its commands are run there in their order, and print what it says they print.
 
+mod examples;
 mod machine;
 mod page;
 
@@ -25,6 +26,7 @@ pages! {
     readme: "README.md",
     contributing: "CONTRIBUTING.md",
     security: "SECURITY.md",
+    architecture: "docs/architecture.md",
     bake: "docs/bake.md",
     bases: "docs/bases.md",
     caches: "docs/caches.md",
