@@ -8,6 +8,7 @@ use super::page::{Shown, missing};
 use crate::support::docker_registry::DockerRegistry;
 use crate::support::program::{Outcome, Program, binary};
 use crate::support::tool::{require, require_root, run};
+use crate::support::watched_terminal::WatchedTerminal;
 
 /// The images of Docker Hub that pages name. Each is a system with the commands of busybox.
 const HUB: [&str; 5] = ["alpine:3.20", "debian:12", "debian:13", "nginx:1.27", "python:3.13-slim"];
@@ -17,7 +18,7 @@ pub struct Machine {
     place: tempfile::TempDir,
     /// By the name that pages give it.
     registries: [(&'static str, DockerRegistry); 3],
-    _hub: DockerRegistry,
+    hub: DockerRegistry,
 }
 
 impl Machine {
@@ -40,7 +41,7 @@ impl Machine {
         let mirror =
             format!("[[registry]]\nlocation = \"docker.io\"\n[[registry.mirror]]\nlocation = \"{}\"\n", hub.address());
         fs::write(program.home().join(".config/containers/registries.conf"), mirror).unwrap();
-        let machine = Machine { program, place, registries, _hub: hub };
+        let machine = Machine { program, place, registries, hub };
         Some(machine)
     }
 
@@ -97,6 +98,13 @@ impl Machine {
         assert_eq!(outcome.code, Some(0), "{place}:\n{commands}\n{}{}", outcome.stdout, outcome.stderr);
     }
 
+    /// Returns the lines that a terminal shows when the command has ended.
+    pub fn on_terminal(&self, command: &str, columns: u16) -> Vec<String> {
+        let command = self.program.command_under(&["bash", "-c", &self.addressed(command)], [""; 0]);
+        let mut end = WatchedTerminal::start(&command, 50, columns).watch(|_| None);
+        end.lines().iter().map(|line| self.named(line)).collect()
+    }
+
     fn bash(&self, commands: &str) -> Outcome {
         let script = format!("set -euo pipefail\n{}", self.addressed(commands));
         Outcome::of(self.program.command_under(&["bash", "-c", &script], [""; 0]).stdin(std::process::Stdio::null()))
@@ -109,7 +117,8 @@ impl Machine {
 
     /// And the other way round.
     fn named(&self, text: &str) -> String {
-        self.registries.iter().fold(text.to_owned(), |text, (name, registry)| text.replace(&registry.address(), name))
+        let text = text.replace(&self.hub.address(), "hub.example");
+        self.registries.iter().fold(text, |text, (name, registry)| text.replace(&registry.address(), name))
     }
 }
 

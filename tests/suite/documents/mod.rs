@@ -4,6 +4,7 @@
 mod examples;
 mod machine;
 mod page;
+mod session;
 
 use std::collections::BTreeSet;
 use std::path::Path;
