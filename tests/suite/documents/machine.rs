@@ -2,6 +2,7 @@
 //! Hub, and an empty home.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::OnceLock;
 
 use super::page::{Shown, missing};
@@ -148,7 +149,8 @@ fn system() -> tempfile::TempDir {
     for directory in ["bin", "etc", "tmp"] {
         fs::create_dir(at(directory)).unwrap();
     }
-    fs::write(at("etc/passwd"), "root:x:0:0:root:/:/bin/sh\n").unwrap();
+    fs::set_permissions(at("tmp"), fs::Permissions::from_mode(0o1777)).unwrap();
+    fs::write(at("etc/passwd"), "root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n").unwrap();
     let program = run("sh", ["-c", "command -v busybox"]);
     fs::copy(program.trim(), at("bin/busybox")).unwrap();
     for name in run("busybox", ["--list"]).lines().filter(|name| *name != "busybox") {
