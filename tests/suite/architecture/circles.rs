@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use super::{find_word, parts, visit, without_comments_and_strings, without_tests};
+use super::{find_word, parts};
+use crate::support::source::{visit, without_comments_and_strings, without_tests};
 
 /// The circles that are still to be undone, each with its files in the order of their names.
 const TO_UNDO: &[&[&str]] = &[];

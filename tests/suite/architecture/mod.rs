@@ -9,8 +9,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use crate::support::source::{visit, without_comments_and_strings, without_tests};
+
 /// A module uses only itself and those that stand before it.
-const ORDER: &[&str] = &[
+pub const ORDER: &[&str] = &[
     "error", "sync", "oci", "progress", "net", "tree", "plan", "layer", "store", "registry", "image", "source", "run",
     "build", "attest", "output", "release", "inspect", "cli",
 ];
@@ -103,17 +105,6 @@ fn reserved_words_stay_where_they_belong() {
         faults_of("oci/mod.rs", "let quote = '\"'; unsafe {} let life: &'a str = \"\";"),
         ["oci/mod.rs:1: `unsafe` does not belong here"]
     );
-}
-
-fn visit(directory: &Path, found: &mut impl FnMut(&Path)) {
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            visit(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found(&path);
-        }
-    }
 }
 
 /// What is wrong with `text`, that of the file `name` below `src/`.
@@ -217,80 +208,4 @@ fn find_word(code: &str, word: &str) -> Option<usize> {
             .find(|at| first_names(&code[at + root.len() + 2..]).iter().any(|first| first == name))
     };
     direct.or_else(in_group)
-}
-
-/// Blanks comments and the content of strings and characters; lines keep their numbers.
-fn without_comments_and_strings(text: &str) -> String {
-    let mut code = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        let blank = if rest.starts_with("//") {
-            rest.find('\n').unwrap_or(rest.len())
-        } else if rest.starts_with("/*") {
-            rest.find("*/").map_or(rest.len(), |end| end + 2)
-        } else if let Some(length) = raw_string(rest).filter(|_| !code.ends_with(char::is_alphanumeric)) {
-            length
-        } else if c == '"' {
-            quoted(rest, '"').unwrap_or(rest.len())
-        } else if c == '\'' {
-            // A character literal; else it is a lifetime.
-            quoted(rest, '\'')
-                .filter(|length| rest[1..*length].chars().count() == 2 || rest[1..].starts_with('\\'))
-                .unwrap_or(0)
-        } else {
-            0
-        };
-        if blank == 0 {
-            code.push(c);
-            rest = &rest[c.len_utf8()..];
-        } else {
-            code.extend(rest[..blank].chars().map(|c| if c == '\n' { '\n' } else { ' ' }));
-            rest = &rest[blank..];
-        }
-    }
-    code
-}
-
-/// The length of the literal that begins `text` and ends in `quote`.
-fn quoted(text: &str, quote: char) -> Option<usize> {
-    let mut escaped = false;
-    for (at, c) in text.char_indices().skip(1) {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            c if c == quote => return Some(at + 1),
-            _ => {}
-        }
-    }
-    None
-}
-
-fn raw_string(text: &str) -> Option<usize> {
-    let after = text.strip_prefix("br").or_else(|| text.strip_prefix('r'))?;
-    let hashes = after.len() - after.trim_start_matches('#').len();
-    after[hashes..].strip_prefix('"')?;
-    let end = format!("\"{}", "#".repeat(hashes));
-    let start = text.len() - after.len() + hashes + 1;
-    Some(text[start..].find(&end).map_or(text.len(), |at| start + at + end.len()))
-}
-
-/// Blanks every item under `#[cfg(test)]`.
-fn without_tests(code: &str) -> String {
-    let mut kept = code.to_owned();
-    while let Some(start) = kept.find("#[cfg(test)]") {
-        let mut depth = 0;
-        let end = kept[start..].char_indices().find_map(|(at, c)| {
-            match c {
-                '{' => depth += 1,
-                '}' => depth -= 1,
-                _ => {}
-            }
-            let is_end = depth == 0 && (c == '}' || c == ';');
-            is_end.then_some(start + at + 1)
-        });
-        let end = end.unwrap_or(kept.len());
-        let blank: String = kept[start..end].chars().map(|c| if c == '\n' { '\n' } else { ' ' }).collect();
-        kept.replace_range(start..end, &blank);
-    }
-    kept
 }

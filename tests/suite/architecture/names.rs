@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use super::{visit, without_comments_and_strings, without_tests};
+use crate::support::source::{visit, without_comments_and_strings, without_tests};
 
 /// In hundredths of all types: so many that share their name are too many.
 const TOO_MANY: usize = 10;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::visit;
+use crate::support::source::visit;
 
 /// Lines. Most files have far fewer.
 const LONGEST: usize = 500;

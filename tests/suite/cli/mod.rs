@@ -8,6 +8,7 @@ mod help;
 mod inspect;
 mod login;
 mod ls;
+mod messages;
 mod progress;
 mod quantity;
 mod screen;

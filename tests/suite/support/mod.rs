@@ -48,6 +48,7 @@ pub mod registry_profile;
 pub mod server;
 pub mod slow_proxy;
 pub mod small_disk;
+pub mod source;
 pub mod stages;
 pub mod standing;
 pub mod stargz;
