@@ -109,7 +109,7 @@ impl Error {
         };
         let hint = match source.kind() {
             std::io::ErrorKind::StorageFull => Some("free some space on that file system, or write elsewhere"),
-            std::io::ErrorKind::PermissionDenied => Some("check who owns it and its mode"),
+            std::io::ErrorKind::PermissionDenied => Some("check its owner and its mode"),
             _ => None,
         };
         let mut error = Self::new(kind, format!("cannot {action} {}", path.as_ref().display())).with_source(source);

@@ -242,7 +242,7 @@ fn is_done_alike(one: &Stage, other: &Stage, step: &Step) -> bool {
 }
 
 fn unlinked(link: &LinkedImage) -> Error {
-    Error::input(format!("the plan takes from the target {}, which is not in it", link.target))
+    Error::input(format!("the plan takes from the target {}, which it does not contain", link.target))
 }
 
 /// Which stages the targets need. Fails where one takes from a stage that does not stand before it.
@@ -264,7 +264,7 @@ fn needed(plan: &Plan) -> Result<Vec<bool>> {
         for taken in copied.chain(base) {
             if taken >= number {
                 let message =
-                    format!("stage {number} of the plan takes from stage {taken}, which does not stand before it");
+                    format!("stage {number} of the plan takes from stage {taken}, which does not come before it");
                 return Err(Error::input(message));
             }
             needed[taken] = true;

@@ -215,7 +215,7 @@ fn may_be(layer: &Layer, from: &str, options: &Options<'_>) -> bool {
     });
     let noted = read.and_then(|_| store.note_diff_id(layer));
     if let Err(error) = &noted {
-        let message = format!("a layer is not taken from {from}: {}", error.message);
+        let message = format!("cannot take a layer from {from}: {}", error.message);
         progress(Event::Warning { kind: WarningKind::CacheNotUsed, message: &message });
     }
     noted.is_ok()

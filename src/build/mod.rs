@@ -157,7 +157,7 @@ fn store_target(
         let documents = [("config", &image.config), ("manifest", &image.manifest)];
         if let Some((what, document)) = documents.into_iter().find(|(_, document)| document.is_too_large()) {
             let size = document.bytes.len();
-            let message = format!("the {what} of the image has {size} bytes, and {MANIFEST_LIMIT} are the most");
+            let message = format!("the {what} of the image has {size} bytes, more than the limit of {MANIFEST_LIMIT}");
             return Err(Error::input(message).with_hint("it has too many steps, or too much in variables and labels"));
         }
         put(store, &image.config)?;

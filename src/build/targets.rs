@@ -115,10 +115,10 @@ impl<'a> BuildTargets<'a> {
         let mut details = error.details.clone();
         match others {
             [] => {}
-            [other] => details.push(format!("the target {other} needs the same step, and is not built, either")),
+            [other] => details.push(format!("the target {other} needs the same step, so it is not built either")),
             others => {
                 let others = others.join(", ");
-                details.push(format!("the targets {others} need the same step, and are not built, either"));
+                details.push(format!("the targets {others} need the same step, so they are not built either"));
             }
         }
         Error { message, details, ..error }

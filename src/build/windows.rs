@@ -44,11 +44,11 @@ pub fn files(layers: &Files) -> Files {
 fn moved(entry: &Entry) -> Result<Entry> {
     let refuse = |what: &str| {
         let path = String::from_utf8_lossy(&entry.path);
-        Error::input(format!("/{path} {what}")).with_hint("leave it out, with --exclude or in .dockerignore")
+        Error::input(format!("/{path} {what}")).with_hint("exclude it, with --exclude or in .dockerignore")
     };
     let is_odd = |byte: &u8| *byte < b' ' || b"\\:*?\"<>|".contains(byte);
     if entry.path.iter().any(is_odd) {
-        return Err(refuse("has a name that no file has on Windows"));
+        return Err(refuse("has a name that Windows does not allow"));
     }
     let mut moved = Entry { path: joined(FILES, &entry.path), ..entry.clone() };
     match &entry.kind {
@@ -58,8 +58,8 @@ fn moved(entry: &Entry) -> Result<Entry> {
             moved.kind = Kind::HardLink { target: joined(FILES, target) };
             Ok(dressed(moved, None))
         }
-        Kind::Symlink { .. } => Err(refuse("is a symbolic link, and a layer for Windows has none")),
-        _ => Err(refuse("is neither a file nor a directory, and nothing else is in a layer for Windows")),
+        Kind::Symlink { .. } => Err(refuse("is a symbolic link, which a layer for Windows cannot hold")),
+        _ => Err(refuse("is neither a file nor a directory, which a layer for Windows cannot hold")),
     }
 }
 

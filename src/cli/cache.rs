@@ -35,7 +35,7 @@ enum CacheCommand {
     Gc(remote::SweepArguments),
 }
 
-/// List what is in the local store, that used least recently first, each with the names of images that it is of
+/// List what is in the local store, the least recently used first, with the names of the images that it belongs to
 ///
 /// With a NAME: the steps that `--cache-to type=registry,ref=NAME` has put there, and the cache mounts of `--cache-mounts`.
 ///
@@ -56,8 +56,8 @@ struct ListArguments {
 
 /// Remove what was used least recently from the local store until it is under its limit
 ///
-/// The limit is OCIBAKE_STORE_LIMIT (such as 5GB, or none), else 20 GiB, or a tenth of the file system if that is less.
-/// Builds that run are waited for. What killed builds have left goes, too.
+/// The limit is OCIBAKE_STORE_LIMIT (such as 5GB, or none), else 20 GiB, or a tenth of the file system if that is less. Running
+/// builds are waited for. What killed builds have left is removed, too.
 #[derive(Debug, Args)]
 struct PruneArguments {
     #[command(flatten)]

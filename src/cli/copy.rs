@@ -47,7 +47,7 @@ pub struct CopyArguments {
     /// What the far side has already: an archive, a layout or an image in a registry
     ///
     /// An OCI archive is written without the blobs of its images: a delta. Where a delta is copied from, it is where the blobs
-    /// that are not in it come from; they may also be at the destination. If any is nowhere, nothing is written.
+    /// that are not in it come from; they may also be at the destination. If any of them is missing, nothing is written.
     #[arg(long, value_name = "REF")]
     since: Vec<String>,
     #[command(flatten)]
@@ -124,8 +124,8 @@ fn left_out<'a>(
         return Ok(None);
     }
     if !order.outputs.iter().any(|output| matches!(output, Output::OciArchive(_))) {
-        return Err(Error::usage("--since leaves blobs out of an OCI archive, and none is written")
-            .with_hint("write one with -o FILE; what is copied is no delta that it could complete"));
+        return Err(Error::usage("--since leaves blobs out of an OCI archive, but none is written")
+            .with_hint("write one with -o FILE; what is copied is not a delta that could be completed"));
     }
     let mut present = Collection::new(client, progress);
     let mut titled = arguments.since.iter().zip(since);
@@ -136,7 +136,7 @@ fn left_out<'a>(
     };
     match present.images.iter().find(is_overwritten) {
         // What is left out may be nowhere else.
-        Some(collected) => Err(Error::usage(format!("{} would be overwritten by what needs it", collected.title))
+        Some(collected) => Err(Error::usage(format!("the delta would overwrite {}, which it needs", collected.title))
             .with_hint("write the delta elsewhere")),
         None => Ok(Some(present.blobs())),
     }
@@ -162,9 +162,7 @@ impl<'a> CopyOrder<'a> {
                 let outputs = vec![destination.output()];
                 Ok(CopyOrder { sources, destination: Some(destination), outputs, platforms })
             }
-            _ => {
-                Err(Error::usage("there is nowhere to copy to").with_hint("name it behind what is copied, or with -o"))
-            }
+            _ => Err(Error::usage("the copy has no destination").with_hint("name it after what is copied, or with -o")),
         }
     }
 
@@ -176,8 +174,12 @@ impl<'a> CopyOrder<'a> {
                 Some(Output::Registry) => "name one of them, or end the destination with a slash",
                 _ => "name one of them, or leave out the name at the destination",
             };
-            return Err(Error::usage(format!("{} images do not go under one name, {} not", images.len(), other.title))
-                .with_hint(hint));
+            return Err(Error::usage(format!(
+                "{} images cannot go under one name, such as {}",
+                images.len(),
+                other.title
+            ))
+            .with_hint(hint));
         }
         let names = images.iter().map(|collected| {
             let names = match &self.destination {
@@ -206,7 +208,7 @@ impl<'a> CopyOrder<'a> {
             _ => false,
         });
         match is_there {
-            true => Err(Error::usage(format!("{} would be copied to where it is", collected.title))
+            true => Err(Error::usage(format!("{} would be copied onto itself", collected.title))
                 .with_hint("name another destination")),
             false => Ok(()),
         }

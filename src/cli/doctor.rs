@@ -17,18 +17,18 @@ use crate::run::{Rung, Sandbox};
 use crate::store::LocalStore;
 use crate::tree::IdMap;
 
-/// Find out whether commands can be run here, or what a registry can do
+/// Check whether commands can be run here, or what a registry can do
 ///
-/// Without a repository, all is done that a RUN needs, but for the command. With one, nothing is changed in the registry. Uploads are begun, to learn how they may be sent, and never completed; registries
-/// forget them by themselves.
+/// Without a repository, everything that a RUN needs is done, except for the command. With one, nothing is changed in the
+/// registry. Uploads are begun, to learn how they may be sent, and never completed; registries forget them by themselves.
 #[derive(Debug, Args)]
 pub struct DoctorArguments {
-    /// A repository, such as registry.example/org/api; with a tag, that image is what it is tried with
+    /// A repository, such as registry.example/org/api; with a tag, that image is used for the tests
     #[arg(value_name = "REGISTRY/REPO[:TAG]")]
     repository: Option<String>,
     /// Also upload six small images without a tag, and set a tag that is there to what it stands for already
     ///
-    /// What kinds of images a registry takes, and whether it sets several tags at once, is not to be learnt otherwise.
+    /// What kinds of images a registry takes, and whether it sets several tags at once, cannot be found out otherwise.
     #[arg(long)]
     write: bool,
     /// Show the answers as they are
@@ -99,7 +99,7 @@ fn ways(sandbox: &Sandbox, refused: &[RungRefusal]) -> Result<Vec<String>> {
         lines.push(format!("isolation: {rung}, in a user namespace with {users} and {groups}"));
     }
     if let Some(RungRefusal { reason, hint, .. }) = sandbox.unserved() {
-        lines.push(format!("/proc and /sys are empty for them: {reason}"));
+        lines.push(format!("/proc and /sys are empty for commands: {reason}"));
         lines.extend(hint.iter().map(|hint| format!("  to change that: {hint}")));
     }
     for RungRefusal { rung, reason, hint } in refused {
@@ -129,7 +129,7 @@ fn of_registry(repository: &str, arguments: &DoctorArguments, environment: &Envi
     let refused = |question: &str| findings.iter().any(|f| f.question == question && f.verdict == Verdict::No);
     match ["api", "login", "pull", "push"].into_iter().find(|question| refused(question)) {
         Some(question) => {
-            let answers = "what the registry answered is shown with -v";
+            let answers = "-v shows what the registry answered";
             let hint = match question {
                 "login" => format!("log in with `ocibake login {}`; {answers}", reference.registry()),
                 _ => answers.to_owned(),
@@ -148,7 +148,7 @@ fn check_is_no_registry(text: &str) -> Result<()> {
     if registry.contains('/') || !(host.contains('.') || host == "localhost") {
         return Ok(());
     }
-    Err(Error::usage(format!("`{text}` is a registry, and no repository in it"))
+    Err(Error::usage(format!("`{text}` is a registry, not a repository in it"))
         .with_hint(format!("name one that you pull from or push to, as in {registry}/org/api")))
 }
 

@@ -159,7 +159,7 @@ impl Environment {
                 Ok(Size(0)) => Ok(Limit::None),
                 Ok(Size(bytes)) => Ok(Limit::Bytes(bytes)),
                 Err(_) => Err(Error::usage(format!("OCIBAKE_STORE_LIMIT is `{text}`"))
-                    .with_hint("it is a size, as in 500m or 20GB, or none")),
+                    .with_hint("it must be a size, as in 500m or 20GB, or none")),
             },
         }
     }
@@ -202,7 +202,7 @@ fn may_be_written(path: &Path) -> bool {
 /// Reads the value of `SOURCE_DATE_EPOCH`. Fails for one that is no number of seconds.
 pub fn epoch(text: &str) -> Result<i64> {
     let wrong = |_| Error::usage(format!("SOURCE_DATE_EPOCH is `{text}`"));
-    text.parse().map_err(wrong).map_err(|error| error.with_hint("it is a number of seconds since 1970"))
+    text.parse().map_err(wrong).map_err(|error| error.with_hint("it must be a number of seconds since 1970"))
 }
 
 /// Returns the directory of the certificates for docker's daemon and whether any of its own will do, where one of docker's

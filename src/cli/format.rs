@@ -116,7 +116,7 @@ impl Format {
 
     fn refused(&self, error: &dyn Display) -> Error {
         Error::usage(format!("`{}`: {error}", self.template))
-            .with_hint("it is json, table, or a template of Go's such as '{{.ID}} {{json .}}'")
+            .with_hint("it must be json, table, or a Go template such as '{{.ID}} {{json .}}'")
     }
 }
 

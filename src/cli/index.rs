@@ -23,7 +23,7 @@ use crate::release::{self, Release, ReleaseTarget};
 use crate::source::collection::{Collection, ImageChoice};
 use crate::store::pending::PendingFile;
 
-/// Make one index of images that were built apart, and push it
+/// Make one index of images that were built separately, and push it
 ///
 /// Each REF is an image for one platform or several; an index is taken apart into its images and their attestations. No
 /// layer is pulled: what is in the registry already is mounted from where it is, the rest is sent. Without --annotation the
@@ -78,7 +78,7 @@ fn join(
         annotation::set(&mut annotations, &mut placed, text).map_err(flag("annotation"))?;
         if placed != (PlacedAnnotations { index: placed.index.clone(), ..PlacedAnnotations::default() }) {
             return Err(Error::usage(format!(
-                "--annotation {text}: only the index is made, the manifests stay as they are"
+                "--annotation {text}: only the index is new, the manifests stay as they are"
             )));
         }
         annotations.extend(placed.index);

@@ -53,7 +53,7 @@ pub fn run(arguments: &InspectArguments, environment: &Environment) -> Result<()
     let progress = |event: Event<'_>| reporter.report(event);
     if arguments.raw {
         let [image] = &arguments.images[..] else {
-            return Err(Error::usage("--raw is of one image").with_hint("show several with --json"));
+            return Err(Error::usage("--raw shows one image").with_hint("show several with --json"));
         };
         let (store, root) = environment.location(image)?.open(&client, &progress)?;
         let root = match &arguments.platform {

@@ -15,7 +15,7 @@ const DEFAULT_REGISTRY: &str = "docker.io";
 /// Log in to a registry; the credentials are kept where docker keeps them
 #[derive(Debug, Args)]
 pub struct LoginArguments {
-    /// Host, and port if need be, such as registry.example or 127.0.0.1:5000; what follows a slash is passed over, as docker does
+    /// Host, and port if needed, such as registry.example or 127.0.0.1:5000; what follows a slash is ignored, as with docker
     #[arg(value_name = "REGISTRY", default_value = DEFAULT_REGISTRY)]
     registry: String,
     /// User name; asked for if it is left out
@@ -90,7 +90,7 @@ fn host(registry: &str) -> Result<&str> {
         "index.docker.io" | "registry-1.docker.io" => Ok(DEFAULT_REGISTRY),
         _ if host.is_empty() || host.contains(|c: char| c.is_whitespace() || c.is_control()) => {
             Err(Error::usage(format!("`{registry}` is not a registry"))
-                .with_hint("it is a host and, if need be, a port, as in registry.example or 127.0.0.1:5000"))
+                .with_hint("it must be a host and, if needed, a port, as in registry.example or 127.0.0.1:5000"))
         }
         _ => Ok(host),
     }
@@ -108,7 +108,7 @@ fn read_password() -> Result<String> {
 
 fn ask(prompt: &'static str, hidden: bool) -> Result<String> {
     if !std::io::stdin().is_terminal() {
-        return Err(Error::usage("user name or password is missing, and there is no terminal to ask at")
+        return Err(Error::usage("user name or password is missing, and there is no terminal to ask on")
             .with_hint("give -u USER and --password-stdin"));
     }
     let failed = |source| Error::io("read from", "the terminal", source);

@@ -29,7 +29,7 @@ pub struct LsArguments {
     /// Links are followed as if the image were the whole system. Layers are read to their ends, and nothing is unpacked.
     #[arg(value_name = "PATH")]
     path: Option<String>,
-    /// List what is in directories, too
+    /// List what is in the directories, too
     #[arg(short = 'R', long)]
     recursive: bool,
     /// List the tags that a registry has of NAME
@@ -52,10 +52,10 @@ pub fn run(arguments: &LsArguments, environment: &Environment) -> Result<()> {
         let name: Reference = arguments.reference.parse().map_err(Error::on_command_line)?;
         if name.tag().is_some() || name.digest().is_some() {
             return Err(Error::usage(format!(
-                "{} is one image, and --tags lists those of a repository",
+                "{} is one image, but --tags lists the tags of a repository",
                 name.familiar()
             ))
-            .with_hint(format!("leave out what stands behind {}", name.name())));
+            .with_hint(format!("leave out what follows {}", name.name())));
         }
         return list_tags(&name, arguments, environment);
     }
@@ -79,7 +79,7 @@ fn list_tags(name: &Reference, arguments: &LsArguments, environment: &Environmen
     let tags = client.client()?.repository(name, &silent).tags()?;
     if tags.is_empty() {
         return Err(Error::not_found(format!("the registry has no tags of {}", name.name()))
-            .with_hint("it has no such repository, or does not show it to everybody: see `ocibake login`"));
+            .with_hint("it has no such repository, or does not show it to everyone: see `ocibake login`"));
     }
     match arguments.json {
         true => answer_json(&json!({"repository": name.name(), "tags": tags})),

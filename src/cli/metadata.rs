@@ -138,7 +138,7 @@ pub fn record(path: &Path) -> Result<Record> {
     }
     if told.is_empty() {
         return Err(Error::input(format!("{what} has no record of a push")).with_hint(
-            "`ocibake push --metadata-file FILE` writes one; that of a build sets no tags to go back from",
+            "`ocibake push --metadata-file FILE` writes one; a build sets no tags that could be rolled back",
         ));
     }
     let mut whole = Record { complete: true, tags: Vec::new() };
@@ -171,7 +171,7 @@ pub fn images(path: &Path) -> Result<Vec<(Reference, Digest)>> {
         images.extend(about(each).map_err(what)?);
     }
     match images.is_empty() {
-        true => Err(Error::input(format!("{} tells of no image that has a name", path.display()))
+        true => Err(Error::input(format!("{} lists no image that has a name", path.display()))
             .with_hint("`--metadata-file` of a build or a push does, if the image is named with -t")),
         false => Ok(images),
     }

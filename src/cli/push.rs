@@ -32,17 +32,17 @@ use crate::store::{FoundImage, LocalStore};
 
 const USAGE: &str = "ocibake push [OPTIONS] <NAME[:TAG]>... [CONTEXT|LAYOUT|ARCHIVE]";
 
-/// Push an image under all tags of its version, and build it first if need be
+/// Push an image under all tags of its version, and build it first if needed
 #[derive(Debug, Args)]
 #[command(override_usage = USAGE)]
 pub struct PushArguments {
     /// Names to push to, such as registry.example/org/api:v0.2.0, and then what to push: a context to build, or an OCI
     /// layout or archive as it is [default: the image that `build -t` or `tag` left under that name, else .]
     ///
-    /// Each name after the first has a tag. What has none is what to push, as is a path that begins with ./, ../ or /, and
-    /// oci:DIR, oci-archive:FILE and docker-archive:FILE; it stands last. All content goes to every repository before the
-    /// first tag is set anywhere, and exact tags are set before floating ones. A floating tag (0.2, 0, latest) only
-    /// moves forward: where the repository has a newer release of its line, it stays.
+    /// Each name after the first has a tag. An argument without a tag is what to push, as is a path that begins with ./, ../ or
+    /// /, and oci:DIR, oci-archive:FILE and docker-archive:FILE; it comes last. All content goes to every repository before the
+    /// first tag is set anywhere, and exact tags are set before floating ones. A floating tag (0.2, 0, latest) only moves
+    /// forward: where the repository has a newer release of its line, it stays.
     #[arg(value_name = "NAME[:TAG]", required = true)]
     names: Vec<OsString>,
     /// Show what would become of each tag, and change nothing in the registry
@@ -121,7 +121,7 @@ impl<'a> PushOrder<'a> {
         let is_unknown = source.is_none() && built.is_none();
         if built.is_some() && arguments.build != BuildFlags::default() {
             return Err(Error::usage(
-                "an image that is built already is pushed as it is: flags that shape it do nothing",
+                "an image that is already built is pushed as it is: flags that shape it have no effect",
             )
             .with_hint("leave them out, or name a context to build"));
         }
@@ -265,19 +265,19 @@ fn names_and_source(arguments: &[OsString]) -> Result<(Vec<&str>, Option<&Path>)
         let text = argument.to_string_lossy();
         if let Some(source) = source {
             let source = source.to_string_lossy();
-            return Err(Error::usage(format!("`{text}` stands behind `{source}`, which is what to push")).with_hint(
-                "names come first and what to push last, once; each name after the first has a tag, as in NAME:latest",
+            return Err(Error::usage(format!("`{text}` comes after `{source}`, which is what to push")).with_hint(
+                "names come first, then what to push, once; each name after the first has a tag, as in NAME:latest",
             ));
         }
         match argument.to_str() {
             Some(name) if at == 0 && !is_place(name) => names.push(name),
             _ if at == 0 => {
-                return Err(Error::usage(format!("`{text}` is what to push, and not a name to push to"))
+                return Err(Error::usage(format!("`{text}` is what to push, not a name to push to"))
                     .with_hint(format!("names come first: {USAGE}")));
             }
             Some(name) if !is_place(name) && has_tag(name) => {
                 if Path::new(name).exists() {
-                    return Err(Error::usage(format!("`{name}` is a name, and there is a file of that name, too"))
+                    return Err(Error::usage(format!("`{name}` is a name, but there is also a file of that name"))
                         .with_hint(format!("write ./{name} for the file, or docker.io/… in full for the name")));
                 }
                 names.push(name);
@@ -328,7 +328,7 @@ fn built(source: &Path) -> Result<Option<Location>> {
     }
     if !source.exists() {
         return Err(Error::not_found(format!("there is no {}", source.display())).with_hint(
-            "it is a context to build, an OCI layout or an archive; a further name to push to has a tag, as in NAME:latest",
+            "give a context to build, an OCI layout or an archive; a further name to push to needs a tag, as in NAME:latest",
         ));
     }
     Ok(Location::of_path(source))

@@ -26,9 +26,9 @@ use crate::store::{Beside, Graph, Layered, LocalStore};
 
 /// Put an image on another base, with all its platforms and without building it
 ///
-/// The layers of the old base are replaced by those of the new one. What the image has changed in the old base's settings
-/// stays changed, all others are the new base's. Layers are only moved to where they are not yet: in one registry, none is.
-/// Attestations are left out, for what they say was true of the image on its old base.
+/// The layers of the old base are replaced by those of the new one. What the image has changed in the old base's settings stays
+/// changed, all others are the new base's. Only layers that the destination lacks are moved: within one registry, none.
+/// Attestations are left out, because what they say was true of the image on its old base.
 #[derive(Debug, Args)]
 pub struct RebaseArguments {
     /// Image to put on another base: a name in a registry, or oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME]
@@ -77,7 +77,9 @@ impl RebaseArguments {
             outputs.push(Output::Registry);
         }
         if outputs.is_empty() {
-            return Err(Error::usage("there is nowhere to put the image").with_hint("write it with -o, or --push it"));
+            return Err(
+                Error::usage("the image has no destination").with_hint("write it with -o, or push it with --push")
+            );
         }
         self.metadata_file.as_deref().map_or(Ok(()), PendingFile::check)?;
         let limit = environment.store_limit()?;
@@ -116,7 +118,7 @@ impl RebaseArguments {
         let rebase = Rebase { title: &self.image, from: self.from.as_deref(), onto: &self.onto, progress };
         let rebased = rebase.apply(image.as_ref(), &root, &mut |name, platform| bases.find(name, platform), store)?;
         if rebased.digest == root.digest {
-            let message = format!("{} is on {} already", self.image, self.onto);
+            let message = format!("{} is already based on {}", self.image, self.onto);
             progress(Event::Warning { kind: WarningKind::AlreadyOnBase, message: &message });
         }
         let second = &Layered::new(store, image.as_ref());

@@ -20,7 +20,7 @@ pub fn trim(store: LocalStore, limit: Limit, progress: Progress<'_>) {
 pub fn tell_of_place(environment: &Environment, progress: Progress<'_>) {
     if let Some(why) = environment.why_temporary() {
         let message =
-            format!("{why}: what is in the local store goes with the end of the command (OCIBAKE_STORE names a place)");
+            format!("{why}: the local store is removed when the command ends (OCIBAKE_STORE names a place to keep it)");
         progress(Event::Warning { kind: WarningKind::TemporaryStore, message: &message });
     }
 }

@@ -12,7 +12,7 @@ pub fn read_text(file: File, name: &str, limit: u64, what: &str) -> Result<Strin
         let mut bytes = Vec::new();
         file.take(limit + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > limit {
-            return Err(io::Error::other(format!("it is larger than {limit} bytes, which no {what} is")));
+            return Err(io::Error::other(format!("it is larger than {limit} bytes, too large for a {what}")));
         }
         String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     };

@@ -104,7 +104,7 @@ fn layers(
     let diff_ids = &config.rootfs.diff_ids;
     if image.layers.len() != diff_ids.len() {
         return Err(Error::integrity(format!(
-            "{} has {} layers where its config {} has {} diff_ids",
+            "{} has {} layers, but its config {} has {} diff_ids",
             archive.path().display(),
             image.layers.len(),
             image.config,

@@ -54,7 +54,7 @@ impl Search<'_> {
 
     fn visit(&mut self, index: &Descriptor, depth: usize, listed: &mut ListedImages) -> Result<()> {
         if depth > DEPTH {
-            let message = format!("{}: indexes lie in one another more than {DEPTH} deep", self.name);
+            let message = format!("{}: indexes are nested more than {DEPTH} deep", self.name);
             return Err(Error::input(message));
         }
         let bytes = self.reader.document(index)?;

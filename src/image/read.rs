@@ -94,7 +94,7 @@ pub(super) fn config(title: &str, bytes: &[u8], listed: Option<&Platform>, layer
 
 /// Returns the error for an artifact where an image is needed.
 pub fn no_image(descriptor: &Descriptor) -> Error {
-    Error::input(format!("{} is no image but an artifact", descriptor.digest))
+    Error::input(format!("{} is an artifact, not an image", descriptor.digest))
 }
 
 /// Returns `history` with as many entries that stand for a layer as there are `layers`, as BuildKit has it: those that

@@ -71,8 +71,8 @@ impl Rebase<'_> {
         let old = self.old_base(&manifest.annotations, &platform, bases)?;
         let new = bases(self.onto, &platform)?;
         if !config.rootfs.diff_ids.starts_with(&old.config.rootfs.diff_ids) {
-            return Err(Error::input(format!("{} for {platform} does not stand on {}", self.title, old.name))
-                .with_hint("its lowest layers are others: name the base that it was built on with --from"));
+            return Err(Error::input(format!("{} for {platform} is not based on {}", self.title, old.name))
+                .with_hint("its lowest layers are different: name the base that it was built on with --from"));
         }
         let upper = manifest.layers.into_iter().skip(old.layers.len()).map(|layer| {
             let media_type = media_type::oci_layer(&layer.media_type);
@@ -127,7 +127,7 @@ impl Rebase<'_> {
         // An image names no path of this machine.
         let found = format!("{name}@{digest}").parse::<Reference>().and_then(|name| bases(&name.to_string(), platform));
         found.map_err(|error| {
-            let message = format!("the base that {} was built on cannot be had: {}", self.title, error.message);
+            let message = format!("the base that {} was built on is not available: {}", self.title, error.message);
             Error { message, hint: error.hint.or(Some(hint.to_owned())), ..error }
         })
     }
@@ -135,7 +135,7 @@ impl Rebase<'_> {
     fn tell_of(&self, others: usize) {
         if others > 0 {
             let what = if others == 1 { "1 attestation is" } else { &format!("{others} attestations are") };
-            let message = format!("{what} left out: what they say of {} is not true of what it becomes", self.title);
+            let message = format!("{what} left out: what they say about {} is not true of the new image", self.title);
             (self.progress)(Event::Warning { kind: WarningKind::AttestationLeftOut, message: &message });
         }
     }

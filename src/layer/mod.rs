@@ -71,7 +71,7 @@ impl Layer {
         let (listed, named) = (layers.len(), diff_ids.len());
         if listed != named {
             return Err(Error::integrity(format!(
-                "the manifest {manifest} has {listed} layers where its config has {named} diff_ids"
+                "the manifest {manifest} has {listed} layers, but its config has {named} diff_ids"
             )));
         }
         let layers = layers.into_iter().zip(diff_ids);
@@ -86,7 +86,7 @@ impl Layer {
         let Layer { descriptor, diff_id } = self;
         let message =
             format!("layer {} unpacks to {actual}, not to the {diff_id} of the image's config", descriptor.digest);
-        Err(Error::integrity(message).with_hint("the image was put together wrongly: fetch or build it again"))
+        Err(Error::integrity(message).with_hint("the image was assembled wrongly: fetch or build it again"))
     }
 }
 
@@ -101,7 +101,7 @@ mod tests {
         let expected = [(&one, two.digest), (&two, one.digest)];
         assert_eq!(layers.iter().map(|layer| (&layer.descriptor, layer.diff_id)).collect::<Vec<_>>(), expected);
         for diff_ids in [vec![], vec![one.digest], vec![one.digest; 3]] {
-            let says = format!("2 layers where its config has {} diff_ids", diff_ids.len());
+            let says = format!("2 layers, but its config has {} diff_ids", diff_ids.len());
             let error = Layer::all(tar.digest, vec![one.clone(), two.clone()], diff_ids).unwrap_err();
             assert!(error.message.contains(&says), "{error:?}");
         }

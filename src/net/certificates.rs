@@ -113,7 +113,7 @@ impl ClientIdentity {
     fn read(path: &Path, key_path: &Path) -> Result<ClientIdentity> {
         let malformed = |path: &Path, what: &str| {
             Error::input(format!("{} is not {what}", path.display()))
-                .with_hint("it is to be in PEM, and a key without a passphrase")
+                .with_hint("it must be in PEM, and a key must have no passphrase")
         };
         let chain = certificates(path, &read(path)?)?;
         if chain.is_empty() {
@@ -151,14 +151,14 @@ fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     found.retain(is_usable);
     if found.is_empty() {
         return Err(Error::input(format!("{} holds no certificate", path.display()))
-            .with_hint("it is to be in PEM; from DER: openssl x509 -inform der -in FILE -out NEW"));
+            .with_hint("it must be in PEM; from DER: openssl x509 -inform der -in FILE -out NEW"));
     }
     Ok(found)
 }
 
 fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
     CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|error| {
-        Error::input(format!("{} is damaged: {error}", path.display())).with_hint("it is to be in PEM: copy it anew")
+        Error::input(format!("{} is damaged: {error}", path.display())).with_hint("it must be in PEM: copy it again")
     })
 }
 

@@ -142,7 +142,7 @@ impl<'a, W: Write, B: FnMut() -> Result<W>> Fetching<'a, W, B> {
         stop: &Stop,
         progress: Progress<'a>,
     ) -> Result<Self> {
-        let wrong = || Error::input("this is not a URL of something that can be downloaded");
+        let wrong = || Error::input("this is not a URL to download from");
         let mut url = Url::parse(text).map_err(|_| wrong())?;
         let host = url.host_str().ok_or_else(wrong)?;
         let host = url.port().map_or(host.to_owned(), |port| format!("{host}:{port}"));
@@ -180,7 +180,8 @@ impl<'a, W: Write, B: FnMut() -> Result<W>> Fetching<'a, W, B> {
             let begins_at = answer.first_byte()?;
             if begins_at != self.arrived {
                 let place = answer.label();
-                let message = format!("{place}: asked to go on at byte {}, it goes on at {begins_at}", self.arrived);
+                let message =
+                    format!("{place}: asked to continue at byte {}, the server continues at {begins_at}", self.arrived);
                 return Err(Error::new(ErrorKind::Registry, message).into());
             }
         } else {
@@ -248,9 +249,7 @@ impl<'a, W: Write, B: FnMut() -> Result<W>> Fetching<'a, W, B> {
 fn hint(kind: ErrorKind) -> Option<String> {
     match kind {
         ErrorKind::NotFound => Some("check the URL: the server has nothing there".to_owned()),
-        ErrorKind::Denied => {
-            Some("the server lets nobody have it without more: download it into the context".to_owned())
-        }
+        ErrorKind::Denied => Some("the server requires a login: download the file into the context".to_owned()),
         _ => None,
     }
 }

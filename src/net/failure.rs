@@ -128,7 +128,7 @@ fn unreachable(url: &Url, noun: &str, source: &reqwest::Error) -> String {
     let plain = if url.scheme() == "https" { " (--insecure allows plain HTTP)" } else { "" };
     let io = causes(source).find_map(|cause| cause.downcast_ref::<io::Error>());
     match io.map(io::Error::kind) {
-        _ if is_unknown(source) => format!("the name {host} is not known: is it right, and is there a network?"),
+        _ if is_unknown(source) => format!("the name {host} cannot be resolved: is it right, and is there a network?"),
         Some(io::ErrorKind::ConnectionRefused) => {
             format!("nothing listens at {host}:{port}: is the {noun} running, and are its name and port right?{plain}")
         }

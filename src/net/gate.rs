@@ -69,7 +69,7 @@ mod tests {
         assert_eq!(gates.closed_for(&other), None);
         assert!(gates.close(&one, Duration::from_secs(30)), "a longer one is news");
         assert!(gates.close(&other, Duration::ZERO));
-        assert!(gates.close(&other, Duration::ZERO), "what is over is no wait that is known");
+        assert!(gates.close(&other, Duration::ZERO), "what is over is not a wait that is known");
         assert_eq!(gates.closed_for(&other), None);
     }
 }

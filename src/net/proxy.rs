@@ -105,12 +105,11 @@ impl Route {
         let (name, host, variable) = (name(proxy), url.host_str().unwrap_or_default(), variable(url));
         match status.as_u16() {
             407 if proxy.username().is_empty() => Some(format!(
-                "the proxy {name} wants to know who you are: put that into {variable}, as in \
-                 http://USER:PASSWORD@HOST:PORT"
+                "the proxy {name} requires a login: put it into {variable}, as in http://USER:PASSWORD@HOST:PORT"
             )),
             407 => Some(format!(
-                "the proxy {name} does not take the user and the password in {variable}; what a URL cannot hold is \
-                 written as %XX there, @ as %40"
+                "the proxy {name} rejects the user and the password in {variable}; write what a URL cannot hold as \
+                    %XX there, @ as %40"
             )),
             403 => Some(format!(
                 "the proxy {name} may not allow {host}: ask whoever runs it, or name {host} in NO_PROXY if there is a \
@@ -131,7 +130,7 @@ fn proxy(scheme: &str, text: &str) -> Result<Url> {
     let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     let malformed = |why: &str| {
         Error::input(format!("the proxy for {scheme} {why}"))
-            .with_hint(format!("{scheme}_PROXY is to be http://HOST:PORT or http://USER:PASSWORD@HOST:PORT"))
+            .with_hint(format!("{scheme}_PROXY must be http://HOST:PORT or http://USER:PASSWORD@HOST:PORT"))
     };
     let url = Url::parse(&with_scheme).map_err(|_| malformed("is not a URL"))?;
     match url.scheme() {

@@ -105,7 +105,7 @@ impl Response {
             ("https", "http") => {
                 let noun = self.noun;
                 let hint =
-                    format!("if the {noun} is behind a proxy, that has to tell it the scheme (X-Forwarded-Proto)");
+                    format!("if the {noun} is behind a proxy, the proxy must tell it the scheme (X-Forwarded-Proto)");
                 Err(self.refuse("the answer leads from HTTPS to plain HTTP").with_hint(hint))
             }
             _ => Err(self.refuse("the answer leads away from HTTP")),

@@ -129,7 +129,7 @@ pub(super) fn tls_hint(url: &Url, error: &reqwest::Error) -> Option<String> {
                  machine is wrong"
             ),
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                format!("the certificate of {host} is for a time to come: is the clock of this machine right?")
+                format!("the certificate of {host} is not valid yet: is the clock of this machine right?")
             }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => format!(
                 "the certificate is not for {host}: use a name that it is for, or look for what else answers at this \
@@ -140,7 +140,7 @@ pub(super) fn tls_hint(url: &Url, error: &reqwest::Error) -> Option<String> {
                  /etc/docker/certs.d/{place}/ca.crt or ~/.config/containers/certs.d/{place}/ca.crt, or add it to the \
                  system's, or accept any with --insecure"
             ),
-            _ => format!("the certificate of {host} is no good, so whoever runs it has to replace it"),
+            _ => format!("the certificate of {host} is not valid, so whoever runs it has to replace it"),
         },
         rustls::Error::AlertReceived(
             AlertDescription::CertificateRequired
@@ -152,8 +152,8 @@ pub(super) fn tls_hint(url: &Url, error: &reqwest::Error) -> Option<String> {
             | AlertDescription::UnknownCA
             | AlertDescription::AccessDenied,
         ) => format!(
-            "{host} wants a certificate of yours that it trusts: put it and its key into \
-             /etc/docker/certs.d/{place}/ or ~/.config/containers/certs.d/{place}/ as client.cert and client.key"
+            "{host} requires a client certificate that it trusts: put it and its key into \
+                /etc/docker/certs.d/{place}/ or ~/.config/containers/certs.d/{place}/ as client.cert and client.key"
         ),
         rustls::Error::InvalidMessage(_) => format!("{host} does not speak TLS: --insecure allows plain HTTP"),
         _ => format!("{host} and this program cannot agree on how to speak TLS"),

@@ -99,6 +99,6 @@ fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let size = u64::deserialize(deserializer)?;
     match i64::try_from(size) {
         Ok(_) => Ok(size),
-        Err(_) => Err(D::Error::custom(format!("{size} is more than a size can be"))),
+        Err(_) => Err(D::Error::custom(format!("{size} is too large for a size"))),
     }
 }

@@ -111,7 +111,9 @@ impl<'de> Visitor<'de> for &Keys {
             };
             let same = if let Keys::Own(_) = self { folded(&key) } else { key.clone() };
             if !seen.insert(same) {
-                return Err(A::Error::custom(format!("`{key}` is there twice, and programs take one or the other")));
+                return Err(A::Error::custom(format!(
+                    "`{key}` appears twice, and programs differ in which one they take"
+                )));
             }
             object.next_value_seed(below)?;
         }

@@ -169,7 +169,7 @@ impl ImageIndex {
 /// Refuses a document that has any of `aliens` among its other members. One that is null says nothing.
 fn check_alone(what: &str, other: &Map<Value>, aliens: &[&str]) -> Result<(), String> {
     match aliens.iter().find(|key| other.get(**key).is_some_and(|value| !value.is_null())) {
-        Some(key) => Err(format!("is two things at once: {what}, and what `{key}` stands in")),
+        Some(key) => Err(format!("is two things at once: {what}, and what has `{key}`")),
         None => Ok(()),
     }
 }

@@ -89,7 +89,7 @@ pub fn check_manifest(what: &str, media_type: &str) -> Result<()> {
     if is_manifest(media_type) {
         return Ok(());
     }
-    Err(Error::input(format!("{what} is of the type `{}`, and no image", media_type.escape_debug())))
+    Err(Error::input(format!("{what} has the type `{}`, which is not that of an image", media_type.escape_debug())))
 }
 
 /// Refuses docker's first form of a manifest, signed or not, and says what to do about it; `what` has this type.
@@ -97,7 +97,7 @@ pub fn check_schema(what: &str, media_type: &str) -> Result<()> {
     if !media_type.starts_with(FIRST_SCHEMA) {
         return Ok(());
     }
-    Err(Error::input(format!("{what} is an image of docker's schema 1, which is not read"))
+    Err(Error::input(format!("{what} is an image of docker's schema 1, which is not supported"))
         .with_hint("push it again with docker 1.10 or later, or copy it with `skopeo copy --format oci`"))
 }
 

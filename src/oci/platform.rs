@@ -255,6 +255,6 @@ fn known(what: &str, word: &str, all: &[&str], platform: &str) -> Result<()> {
     let error = Error::input(format!("unknown {what} `{word}` in the platform `{platform}`"));
     Err(match suggestion(word, all.iter().copied()) {
         Some(near) => error.with_hint(format!("did you mean `{near}`?")),
-        None => error.with_hint(format!("known are {}", all.join(", "))),
+        None => error.with_hint(format!("known ones are {}", all.join(", "))),
     })
 }

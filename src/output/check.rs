@@ -34,7 +34,7 @@ fn check_image(output: &Output, images: usize, names: &[Reference]) -> Result<()
     match output {
         Output::DockerArchive(file) if images == 0 => {
             Err(Error::input(format!("{} would hold no image", file.display()))
-                .with_hint("a docker archive holds one image: what is no image goes into an OCI archive or layout"))
+                .with_hint("a docker archive holds one image: write anything else to an OCI archive or layout"))
         }
         Output::DockerArchive(file) if images > 1 => {
             Err(Error::input(format!("{} would hold several platforms", file.display()))
@@ -44,7 +44,7 @@ fn check_image(output: &Output, images: usize, names: &[Reference]) -> Result<()
             Err(Error::usage("the image has no name to push it under").with_hint("name it with -t REGISTRY/NAME:TAG"))
         }
         Output::Engine(engine) if names.is_empty() && engine.kind.needs_names() => {
-            Err(Error::usage(format!("{engine} knows images by their names, and this one has none"))
+            Err(Error::usage(format!("{engine} knows images by their names, but this one has none"))
                 .with_hint("name it with -t NAME:TAG"))
         }
         _ => Ok(()),
@@ -62,7 +62,7 @@ fn check_place(output: &Output) -> Result<()> {
     }
 }
 
-/// Refuses an image whose config tells of more or fewer layers than its manifest. What is no image, or says nothing of its
+/// Refuses an image whose config tells of more or fewer layers than its manifest. What is not an image, or says nothing of its
 /// layers, is not looked at; nor is what a registry has, to which it goes as it is.
 pub(super) fn check_layers(item: &ReadEntry<'_>) -> Result<()> {
     let store = item.entry.image.store;
@@ -95,13 +95,15 @@ pub(super) fn check_foreign(outputs: &[Output], item: &ReadEntry<'_>, progress: 
             && !item.entry.image.store.has(&layer)?
         {
             let message =
-                format!("{output} needs the layer {}, which is not there but to be had from {from}", layer.digest);
+                format!("{output} needs the layer {}, which is not here but available from {from}", layer.digest);
             return Err(Error::not_found(message).with_hint(
-                "fetch it to where the image is, as blobs/sha256/… of a layout, or write an OCI archive or layout, which go without it",
+                "fetch it to where the image is, as blobs/sha256/… of a layout, or write an OCI archive or layout, \
+                    which do not need it",
             ));
         }
         for output in outputs.iter().filter(|output| matches!(output, Output::OciArchive(_) | Output::Layout(_))) {
-            let message = format!("{output} goes without the layer {}, which is to be had from {from}", layer.digest);
+            let message =
+                format!("{output} is written without the layer {}, which is available from {from}", layer.digest);
             progress(Event::Warning { kind: WarningKind::ForeignLayerLeftOut, message: &message });
         }
     }
@@ -113,7 +115,8 @@ pub(super) fn warn_of_zstd(outputs: &[Output], items: &[ReadEntry<'_>], progress
     let mut blobs = items.iter().flat_map(|item| &item.graph.blobs);
     if blobs.any(|blob| blob.media_type.ends_with("zstd")) {
         for output in outputs.iter().filter(|output| matches!(output, Output::DockerArchive(_))) {
-            let message = format!("{output} has zstd layers, which docker before version 23 cannot load; gzip it can");
+            let message =
+                format!("{output} has zstd layers, which docker before version 23 cannot load; it can load gzip");
             progress(Event::Warning { kind: WarningKind::ZstdInDockerArchive, message: &message });
         }
     }

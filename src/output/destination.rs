@@ -56,7 +56,7 @@ impl Destination {
             Destination::Name(name) => Ok(Names { full: names_at(name, image)?, short: Vec::new() }),
             Destination::Prefix(prefix) if image.names.is_empty() => {
                 let hint = format!("copy it by itself, to a name such as {}NAME:TAG", prefix.0);
-                let message = format!("{title} does not say in which repository it belongs");
+                let message = format!("{title} does not say which repository it belongs to");
                 Err(Error::input(message).with_hint(hint))
             }
             Destination::Prefix(prefix) => {
@@ -118,7 +118,7 @@ fn names_at(name: &Reference, image: &Listed) -> Result<Vec<Reference>> {
     let digest = image.root.digest;
     if let Some(wanted) = name.digest().filter(|wanted| *wanted != digest) {
         return Err(Error::usage(format!("the image is {digest} and cannot be copied to {wanted}"))
-            .with_hint("a copy has the digest that it has: give a name and a tag"));
+            .with_hint("a copy keeps its digest: give a name and a tag"));
     }
     if name.tag().is_some() || name.digest().is_some() {
         return Ok(vec![name.clone()]);
@@ -152,7 +152,7 @@ impl FromStr for Destination {
     fn from_str(text: &str) -> Result<Self> {
         if let Some((kind, rest)) = image::kind(text) {
             if rest.is_empty() {
-                return Err(Error::usage(format!("`{text}` says not where to"))
+                return Err(Error::usage(format!("`{text}` does not say where to"))
                     .with_hint(format!("add a path, as in {kind}:PATH")));
             }
             let (path, name) = split_name(rest);

@@ -66,7 +66,7 @@ fn image(
         item.graph.images().next().ok_or_else(|| Error::input(format!("{} would hold no image", file.display())))?;
     let image = Reader::new(item.entry.image.store).image_in(descriptor, bytes)?.ok_or_else(|| {
         image::no_image(descriptor)
-            .with_hint("docker takes images alone: what is none goes into an OCI archive or layout")
+            .with_hint("docker takes only images: write anything else to an OCI archive or layout")
     })?;
     for layer in image.layers()? {
         // Images share layers, and agree on what they are.

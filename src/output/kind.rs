@@ -134,7 +134,7 @@ impl<'a> Fields<'a> {
         match (self.kind, self.destination.map(PathBuf::from)) {
             ("oci", Some(path)) if tar => Ok(Output::OciArchive(path)),
             ("oci" | "local", Some(path)) if path == Path::new(STANDARD_OUTPUT) => {
-                Err(Error::usage("a directory is not written to standard output").with_hint("name a directory"))
+                Err(Error::usage("a directory cannot be written to standard output").with_hint("name a directory"))
             }
             ("oci", Some(path)) => Ok(Output::Layout(path)),
             ("docker", Some(path)) if tar => Ok(Output::DockerArchive(path)),
@@ -145,12 +145,12 @@ impl<'a> Fields<'a> {
             ("docker", Some(_)) => Err(Error::usage("a docker archive is always a tar: leave out tar=false")),
             ("registry", Some(_)) => Err(Error::usage("type=registry takes no dest: the image's names say where")
                 .with_hint("name it with -t REGISTRY/NAME:TAG")),
-            ("", _) => Err(Error::usage(format!("the output `{}` says not of what type it is", self.text))
+            ("", _) => Err(Error::usage(format!("the output `{}` does not say its type", self.text))
                 .with_hint("add type=oci, docker, registry, local or tar")),
             (kind, _) => {
                 let hint = match suggestion(kind, ["oci", "docker", "registry", "local", "tar"]) {
                     Some(near) => format!("did you mean type={near}?"),
-                    None => "known are oci, docker, registry, local and tar".to_owned(),
+                    None => "known types are oci, docker, registry, local and tar".to_owned(),
                 };
                 Err(Error::usage(format!("there is no output of type `{kind}`")).with_hint(hint))
             }
@@ -158,11 +158,12 @@ impl<'a> Fields<'a> {
     }
 
     fn needs_destination(&self) -> Error {
-        Error::usage(format!("the output `{}` says not where to", self.text)).with_hint("add dest=PATH")
+        Error::usage(format!("the output `{}` does not say where to", self.text)).with_hint("add dest=PATH")
     }
 }
 
 fn unknown(field: &str, text: &str) -> Error {
-    Error::usage(format!("`{field}` in the output `{text}` is not known"))
-        .with_hint("known are type=…, dest=…, for type=oci tar=true|false, for type=local and type=tar limit=SIZE")
+    Error::usage(format!("`{field}` in the output `{text}` is not known")).with_hint(
+        "known fields are type=…, dest=…, for type=oci tar=true|false, for type=local and type=tar limit=SIZE",
+    )
 }

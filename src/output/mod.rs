@@ -111,7 +111,7 @@ impl Output {
                 rootfs::write_tar(path, item.entry.image, &item.graph, &unpacking(limit))?;
             }
             (Output::Directory { .. } | Output::Tar { .. }, _) => {
-                return Err(Error::usage(format!("{self}: the files of several images are not put together"))
+                return Err(Error::usage(format!("{self}: the files of several images cannot be combined"))
                     .with_hint("name one image"));
             }
         }

@@ -15,7 +15,7 @@ impl FromStr for ImagePath {
             return Err(Error::input("a destination is empty").with_hint("the image's root is `/`"));
         }
         if text.contains('\0') {
-            return Err(Error::input("a destination has a NUL character"));
+            return Err(Error::input("a destination contains a NUL character"));
         }
         let parts = parts(text);
         if parts.contains(&"..") {
@@ -61,7 +61,7 @@ pub(super) fn context_pattern(text: &str) -> Result<String> {
         return Err(Error::input("a source is empty").with_hint("the whole context is `.`"));
     }
     if text.contains('\0') {
-        return Err(Error::input("a source has a NUL character"));
+        return Err(Error::input("a source contains a NUL character"));
     }
     let parts = parts(text);
     if text.starts_with('/') || parts.contains(&"..") {

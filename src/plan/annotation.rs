@@ -41,7 +41,7 @@ impl PlacedAnnotations {
         let text = format!("{name}={value}");
         // A platform has no dot, and nothing before the key has one.
         let (place, key) = rest.split_once('.').ok_or_else(|| {
-            Error::input(format!("`{text}` has no key")).with_hint("it is annotation[-PLACE].KEY=VALUE")
+            Error::input(format!("`{text}` has no key")).with_hint("write it as annotation[-PLACE].KEY=VALUE")
         })?;
         let place = match place.strip_prefix('-') {
             Some(place) => place.to_owned(),
@@ -72,7 +72,7 @@ impl PlacedAnnotations {
     pub fn check(&self, platforms: &[&Platform], has_index: bool) -> Result<()> {
         let of_index = || self.index.keys().chain(self.index_descriptor.keys());
         if let Some(key) = of_index().next().filter(|_| !has_index) {
-            return Err(Error::input(format!("the annotation `{key}` is for an index, and none is made"))
+            return Err(Error::input(format!("the annotation `{key}` is for an index, but none is made"))
                 .with_hint("an image for one platform has an index with --index"));
         }
         let is_missing = |wanted: &&Platform| platforms.iter().all(|platform| platform.normalised() != **wanted);
@@ -90,7 +90,7 @@ impl PlacedAnnotations {
         let (name, platform) = match place.split_once('[') {
             Some((name, platform)) => {
                 let platform = platform.strip_suffix(']').ok_or_else(|| {
-                    Error::input(format!("`{place}` in the annotation `{text}` has no end of its platform"))
+                    Error::input(format!("`{place}` in the annotation `{text}` does not close its platform"))
                 })?;
                 (name, Some(platform.parse::<Platform>()?))
             }
@@ -107,8 +107,8 @@ impl PlacedAnnotations {
             ("manifest", platform) => self.manifests.push((platform, annotation)),
             ("manifest-descriptor", platform) => self.manifest_descriptors.push((platform, annotation)),
             _ => {
-                return Err(Error::input(format!("`{name}` in the annotation `{text}` is no place for one"))
-                    .with_hint(format!("there are {}", PLACES.join(", "))));
+                return Err(Error::input(format!("`{name}` in the annotation `{text}` is not a place for one"))
+                    .with_hint(format!("known places are {}", PLACES.join(", "))));
             }
         }
         Ok(())

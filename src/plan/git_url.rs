@@ -178,7 +178,7 @@ impl UrlSelection {
             let Some(value) = value.clone() else { return Err(format!("`{key}` has no value in its query")) };
             match slot.replace(value) {
                 Some(other) if *slot != Some(other.clone()) => {
-                    Err(format!("`{key}` is there twice, once as `{other}`"))
+                    Err(format!("`{key}` is given twice, once as `{other}`"))
                 }
                 _ => Ok(()),
             }
@@ -187,7 +187,7 @@ impl UrlSelection {
             None => Ok(Some(true)),
             Some(text) => match quantity::boolean(text) {
                 Some(is_so) => Ok(Some(is_so)),
-                None => Err(format!("`{key}` is true or false, and not `{text}`")),
+                None => Err(format!("`{key}` must be true or false, not `{text}`")),
             },
         };
         match key {

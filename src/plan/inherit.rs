@@ -25,7 +25,7 @@ impl BaseImage {
     pub fn mismatch(&self, wanted: &Platform) -> Option<String> {
         let actual = self.config.platform.normalised();
         let is_other = (&actual.os, &actual.architecture) != (&wanted.os, &wanted.architecture);
-        is_other.then(|| format!("the base {} is for {actual}, where {wanted} is built", self.name))
+        is_other.then(|| format!("the base {} is for {actual}, but the build is for {wanted}", self.name))
     }
 
     /// Refuses a base for Windows where another system is built, and the other way round: what their layers have is laid

@@ -133,7 +133,7 @@ pub fn faults(labels: &Map<String>) -> Vec<String> {
         } else if value.is_empty() {
             Some(format!("the label {key} is empty: leave it out, or give the variable in it a value"))
         } else if key.strip_prefix(PREFIX) == Some("created") && date::rfc3339(value).is_none() {
-            Some(format!("the label {key} is `{value}`, and is to be a time such as 2001-09-09T01:46:40Z (RFC 3339)"))
+            Some(format!("the label {key} is `{value}`, but must be a time such as 2001-09-09T01:46:40Z (RFC 3339)"))
         } else {
             None
         }

@@ -54,7 +54,7 @@ impl FromStr for ResourceLimit {
             let error = Error::usage(format!("there is no limit of `{resource}`"));
             return Err(match suggestion(resource, RESOURCES.iter().copied()) {
                 Some(near) => error.with_hint(format!("did you mean `{near}`?")),
-                None => error.with_hint(format!("there are {}", RESOURCES.join(", "))),
+                None => error.with_hint(format!("known limits are {}", RESOURCES.join(", "))),
             });
         };
         let limit = |text: &str| match text {

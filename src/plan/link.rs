@@ -52,7 +52,7 @@ impl LinkedTarget {
     pub fn mismatch(&self, wanted: &Platform) -> Option<String> {
         let actual = &self.stage(wanted).ok()?.platform;
         let is_other = (&actual.os, &actual.architecture) != (&wanted.os, &wanted.architecture);
-        is_other.then(|| format!("the target {} is for {actual}, where {wanted} is built", self.name))
+        is_other.then(|| format!("the target {} is for {actual}, but the build is for {wanted}", self.name))
     }
 
     /// Refuses an image of it, for which `stage` stands, that no layers for `wanted` can stand on: those for Windows and those

@@ -63,12 +63,12 @@ impl BaseLock {
     fn read(&mut self, entry: &TomlValue<'_>) -> Result<()> {
         let name: Reference = entry.key.parse().map_err(|error| entry.blame_key(error))?;
         if name.digest().is_some() {
-            return Err(entry.blame_key(Error::input(format!("the name `{}` has a digest itself", entry.key))));
+            return Err(entry.blame_key(Error::input(format!("the name `{}` already has a digest", entry.key))));
         }
         let digest = entry.parse(str::parse)?;
         match self.bases.insert(name.familiar(), digest) {
             None => Ok(()),
-            Some(_) => Err(entry.blame_key(Error::input(format!("{} is there twice", name.familiar())))),
+            Some(_) => Err(entry.blame_key(Error::input(format!("{} appears twice", name.familiar())))),
         }
     }
 }

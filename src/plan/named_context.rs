@@ -54,7 +54,7 @@ impl FromStr for NamedContext {
     }
 }
 
-const NAMES: &str = "it is one like that of an image: lower-case letters, digits, and `.`, `_`, `-` between them";
+const NAMES: &str = "a name has lower-case letters, digits, and `.`, `_`, `-` between them";
 
 impl FromStr for ContextPlace {
     type Err = Error;
@@ -71,7 +71,7 @@ impl FromStr for ContextPlace {
             return Ok(layout_of(layout));
         }
         if text.starts_with("target:") {
-            return Err(Error::input(format!("`{text}` is another target, which only bake has"))
+            return Err(Error::input(format!("`{text}` is another target, which only bake knows"))
                 .with_hint("name a stage with COPY --from, or an image with docker-image://"));
         }
         if let Some(url) = GitUrl::of_context(text)? {
@@ -82,8 +82,8 @@ impl FromStr for ContextPlace {
         }
         match text.split_once("://") {
             Some((scheme, _)) if scheme.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'+')) => {
-                Err(Error::input(format!("`{scheme}://` is no place that a context can be in")).with_hint(
-                    "a directory, https://, a git repository, docker-image://NAME or oci-layout://DIRECTORY can be",
+                Err(Error::input(format!("`{scheme}://` is not a place for a context")).with_hint(
+                    "a context can be a directory, https://, a git repository, docker-image://NAME or oci-layout://DIRECTORY",
                 ))
             }
             _ => Ok(ContextPlace::Directory(PathBuf::from(text))),

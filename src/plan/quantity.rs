@@ -98,7 +98,7 @@ impl FromStr for Ports {
             protocol => PROTOCOLS
                 .into_iter()
                 .find(|known| protocol.eq_ignore_ascii_case(known))
-                .ok_or_else(|| no_port(text, &format!("its protocol is `{protocol}`, and not tcp, udp or sctp")))?,
+                .ok_or_else(|| no_port(text, &format!("its protocol is `{protocol}`, not tcp, udp or sctp")))?,
         };
         let numbers = port_range(range)
             .ok_or_else(|| no_port(text, &format!("`{range}` is not a number up to 65535, or a range")))?;

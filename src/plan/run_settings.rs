@@ -163,7 +163,7 @@ impl FromStr for Entitlement {
             let names = || Self::ALL.into_iter().map(Self::name);
             match suggestion(text, names()) {
                 Some(near) => error.with_hint(format!("did you mean `{near}`?")),
-                None => error.with_hint(format!("there are {}", names().collect::<Vec<_>>().join(" and "))),
+                None => error.with_hint(format!("known ones are {}", names().collect::<Vec<_>>().join(" and "))),
             }
         })
     }
@@ -178,7 +178,7 @@ impl FromStr for RunNetwork {
             "none" => Ok(RunNetwork::None),
             "host" => Ok(RunNetwork::Host),
             _ => Err(Error::usage(format!("there is no network `{text}`"))
-                .with_hint("it is default, none or host: commands share the machine's network, or have none")),
+                .with_hint("it must be default, none or host: commands share the machine's network, or have none")),
         }
     }
 }
@@ -193,7 +193,7 @@ impl FromStr for Isolation {
             "single-id" => Ok(Isolation::SingleId),
             "chroot" => Ok(Isolation::Chroot),
             _ => Err(Error::usage(format!("there is no isolation `{text}`"))
-                .with_hint("it is auto, ids, single-id or chroot")),
+                .with_hint("it must be auto, ids, single-id or chroot")),
         }
     }
 }

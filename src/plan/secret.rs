@@ -49,7 +49,7 @@ impl FromStr for NamedSecret {
         };
         let (mut id, mut file, mut variable, mut is_variable) = (None, None, None, false);
         let fields =
-            csv_fields(text).ok_or_else(|| refuse("quotation marks stand around a whole option".to_owned()))?;
+            csv_fields(text).ok_or_else(|| refuse("quotation marks must be around a whole option".to_owned()))?;
         for field in &fields {
             // What is no option of it may be the secret itself, and so it is not shown.
             let Some((key, value)) = field.split_once('=') else {
@@ -62,7 +62,7 @@ impl FromStr for NamedSecret {
                     Some("env") => is_variable = true,
                     other => {
                         return Err(refuse(format!(
-                            "a secret is of the type file or env, not `{}`",
+                            "a secret has the type file or env, not `{}`",
                             other.unwrap_or("")
                         )));
                     }

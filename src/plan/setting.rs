@@ -22,7 +22,7 @@ pub fn set_variable(settings: &mut Settings, text: &str) -> Result<()> {
         return Err(Error::input("a variable has no name").with_hint("a variable is set by `NAME=value`"));
     }
     if text.contains('\0') {
-        return Err(Error::input(format!("the variable `{}` has a NUL character", name.replace('\0', "␀"))));
+        return Err(Error::input(format!("the variable `{}` contains a NUL character", name.replace('\0', "␀"))));
     }
     put_variable(settings.env.get_or_insert_default(), text);
     Ok(())
@@ -154,7 +154,7 @@ pub fn platforms(text: &str) -> Result<Vec<Platform>> {
 pub fn add_platform(platforms: &mut Vec<Platform>, text: &str) -> Result<()> {
     let platform: Platform = text.parse()?;
     if platforms.contains(&platform) {
-        return Err(Error::input(format!("the platform {platform} is there twice")));
+        return Err(Error::input(format!("the platform {platform} is given twice")));
     }
     platforms.push(platform);
     Ok(())

@@ -91,7 +91,7 @@ impl<'a> TomlTable<'a> {
         let error = error.with_excerpt(self.document.excerpt(stranger.key_span));
         Err(error.with_hint(match suggestion(stranger.key, asked.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("known are {}", asked.join(", ")),
+            None => format!("known keys are {}", asked.join(", ")),
         }))
     }
 
@@ -220,7 +220,7 @@ impl<'a> TomlValue<'a> {
             DeValue::Array(_) => "a list",
             DeValue::Table(_) => "a table",
         };
-        let mut error = self.blame(Error::input(format!("`{}` wants {wanted} and got {kind}", self.key)));
+        let mut error = self.blame(Error::input(format!("`{}` must be {wanted}, not {kind}", self.key)));
         error.hint = hint;
         error
     }

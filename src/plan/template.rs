@@ -18,9 +18,8 @@ pub(crate) fn expand(text: &str, mut value: impl FnMut(&str) -> Result<String>) 
             rest = after;
         } else {
             let (name, after) = rest.strip_prefix('{').and_then(|inner| inner.split_once('}')).ok_or_else(|| {
-                Error::input(format!("`{text}` has a lone brace")).with_hint(
-                    "a placeholder is `{name}`; a brace that is meant as such is written twice, `{{` or `}}`",
-                )
+                Error::input(format!("`{text}` has a lone brace"))
+                    .with_hint("a placeholder is `{name}`; write a literal brace twice, as `{{` or `}}`")
             })?;
             expanded.push_str(&value(name)?);
             rest = after;
@@ -35,6 +34,6 @@ pub(crate) fn unknown(name: &str, known: &[&str]) -> Error {
     let error = Error::input(format!("unknown placeholder `{{{name}}}`"));
     error.with_hint(match suggestion(name, known.iter().copied()) {
         Some(near) => format!("did you mean `{{{near}}}`?"),
-        None => format!("there are {{{}}}; a brace that is meant as such is written twice", known.join("} {")),
+        None => format!("known ones are {{{}}}; write a literal brace twice", known.join("} {")),
     })
 }

@@ -28,7 +28,7 @@ pub(super) fn location(answer: &Response) -> Result<Url> {
 pub(super) fn check_digest(answer: &Response, expected: Digest) -> Result<()> {
     match content_digest(answer) {
         Some(actual) if actual != expected => Err(Error::integrity(format!(
-            "{}: the registry has the digest {actual} where {expected} is right",
+            "{}: the registry has the digest {actual}, but {expected} was expected",
             answer.label()
         ))),
         _ => Ok(()),

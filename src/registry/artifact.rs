@@ -42,8 +42,12 @@ impl Repository<'_> {
             let request = Request { expected: &[StatusCode::NOT_FOUND], ..request };
             self.client.connection.exchange(&access, &request).map(drop)
         });
-        removed
-            .map_err(|error| error.with_hint("the registry has to allow that manifests are deleted, and so have you"))
+        removed.map_err(|error| {
+            error.with_hint(
+                "the registry must allow manifests to be deleted, and you must be \
+                allowed to delete them",
+            )
+        })
     }
 
     /// Returns the size in bytes of the blob with this digest, as the registry says it; none if the repository has no such blob,

@@ -120,7 +120,8 @@ impl<'r> Download<'r> {
         let begins_at = if answer.status() == StatusCode::PARTIAL_CONTENT { answer.first_byte()? } else { 0 };
         let Some(repeated) = self.arrived.checked_sub(begins_at) else {
             let place = answer.label();
-            let message = format!("{place}: asked to go on at byte {}, it goes on at {begins_at}", self.arrived);
+            let message =
+                format!("{place}: asked to continue at byte {}, the server continues at {begins_at}", self.arrived);
             return Err(Error::new(ErrorKind::Registry, message).into());
         };
         self.repeated = repeated;

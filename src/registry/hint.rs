@@ -56,12 +56,12 @@ pub(super) fn hint(
         (429, _) => {
             let anonymous = shown == Shown::Token && access.user().is_none();
             let login = if anonymous { format!(", or log in with `ocibake login {registry}`") } else { String::new() };
-            Some(format!("the registry limits how much it is asked: {}{login}", again()))
+            Some(format!("the registry limits the rate of requests: {}{login}", again()))
         }
         (500..=599, _) if is_full(status, said) => {
-            Some("the registry has no space left: push again once it has some, what has arrived stays".to_owned())
+            Some("the registry has no space left: push again once it has some: what has arrived is kept".to_owned())
         }
-        (500 | 502 | 503 | 504, _) => Some(format!("the registry, or a proxy before it, has trouble: {}", again())),
+        (500 | 502 | 503 | 504, _) => Some(format!("the registry, or a proxy before it, has a problem: {}", again())),
         _ => None,
     }
 }
@@ -86,7 +86,7 @@ fn denied(access: &Access, status: StatusCode, shown: Shown) -> String {
         (None, _) => format!("log in with `ocibake login {registry}`"),
         (Some(_), None) => "check the user name and the password".to_owned(),
         (Some(user), Some(_)) if shown == Shown::Credential && status == StatusCode::UNAUTHORIZED => format!(
-            "what is kept for {user} at {registry} is wrong or has expired: log in again with `ocibake login {registry}`"
+            "the credentials for {user} at {registry} are wrong or have expired: log in again with `ocibake login {registry}`"
         ),
         (Some(user), Some(repository)) => format!(
             "logged in to {registry} as {user}: check that this user may {} {repository}, or log in again with \

@@ -58,7 +58,7 @@ impl<'a> Mirrored<'a> {
                 outcome => return outcome,
             }
         }
-        Err(Error::not_found(format!("{} is nowhere", self.reference)))
+        Err(Error::not_found(format!("{} was not found anywhere", self.reference)))
     }
 
     fn warn(&self, source: &Repository<'_>, error: &Error) {

@@ -80,8 +80,10 @@ impl Registries {
         let Some((_, entry)) = self.find(reference) else { return Ok(false) };
         match &entry.blocked {
             None => Ok(entry.insecure),
-            Some(place) => Err(Error::new(ErrorKind::Denied, format!("{reference} is blocked"))
-                .with_hint(format!("it is {place} that says so"))),
+            Some(place) => {
+                Err(Error::new(ErrorKind::Denied, format!("{reference} is blocked"))
+                    .with_hint(format!("{place} says so")))
+            }
         }
     }
 
@@ -192,7 +194,7 @@ fn parse(path: &Path, text: &str) -> Result<BTreeMap<String, RegistryEntry>> {
         blame(error.span().unwrap_or_default(), &format!("not a registries.conf: {}", error.message()))
     })?;
     if let Some(old) = document.registries {
-        return Err(blame(old.span(), "this is the form of version 1, which is not read")
+        return Err(blame(old.span(), "this is the format of version 1, which is not supported")
             .with_hint("write a [[registry]] for each registry, as containers-registries.conf(5) has it"));
     }
     let mut entries = BTreeMap::new();
@@ -227,7 +229,7 @@ fn entry(
         }
         (Some(prefix), Some(_)) => address(prefix, blame)?,
         (None, Some(location)) => location.clone(),
-        (Some(_), None) => return Err(blame(span, "this registry has a prefix and no location")),
+        (Some(_), None) => return Err(blame(span, "this registry has a prefix, but no location")),
         (None, None) => return Err(blame(span, "this registry has neither a prefix nor a location")),
     };
     let mut mirrors = Vec::new();
@@ -250,7 +252,9 @@ fn entry(
 fn address(text: &Spanned<String>, blame: Blame<'_>) -> Result<String> {
     let address = text.get_ref().trim_end_matches('/');
     if address.contains("://") {
-        return Err(blame(text.span(), "a location and a prefix have no scheme").with_hint("leave https:// out"));
+        return Err(
+            blame(text.span(), "a location and a prefix must not have a scheme").with_hint("leave https:// out")
+        );
     }
     let (host, path) = address.split_once('/').unwrap_or((address, ""));
     // A prefix may go on to a tag or a digest, and then is an image itself.

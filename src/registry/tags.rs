@@ -50,7 +50,7 @@ impl Repository<'_> {
             seen.insert(url);
             match next {
                 None => return Ok(tags.into_iter().collect()),
-                Some(next) if seen.contains(&next) => return refuse("the pages lead in a circle".to_owned()),
+                Some(next) if seen.contains(&next) => return refuse("the pages form a circle".to_owned()),
                 Some(_) if seen.len() == MOST_PAGES => {
                     return refuse(format!("there are more than {MOST_PAGES} pages"));
                 }

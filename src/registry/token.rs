@@ -75,7 +75,7 @@ impl Connection {
             if failure.error.kind == ErrorKind::NotFound {
                 // What was not found is not what was looked for.
                 failure.error.kind = ErrorKind::Registry;
-                failure.error.hint = Some(format!("{} names a token server that is not there", access.registry()));
+                failure.error.hint = Some(format!("{} names a token server that does not exist", access.registry()));
             }
             return Err(failure);
         }
@@ -97,7 +97,7 @@ impl Connection {
 /// Where tokens are had, unless the way there is less safe than that to the registry.
 fn realm(access: &Access, challenge: &Challenge) -> Result<Url> {
     let registry = access.registry();
-    let refuse = |what: String| Error::new(ErrorKind::Registry, format!("{registry} sends to a token server {what}"));
+    let refuse = |what: String| Error::new(ErrorKind::Registry, format!("{registry} refers to a token server {what}"));
     let url = Url::parse(challenge.get("realm").unwrap_or_default())
         .map_err(|_| refuse("without saying where it is".to_owned()))?;
     let place = format!("{}{}", url.origin().ascii_serialization(), url.path());
@@ -105,7 +105,9 @@ fn realm(access: &Access, challenge: &Challenge) -> Result<Url> {
     match url.scheme() {
         "https" => Ok(url),
         "http" if plain_registry => Ok(url),
-        "http" => Err(refuse(format!("in plain HTTP, {place}, and speaks HTTPS itself: no credential goes there"))),
+        "http" => {
+            Err(refuse(format!("in plain HTTP, {place}, but speaks HTTPS itself: no credentials are sent there")))
+        }
         _ => Err(refuse("that does not speak HTTP".to_owned())),
     }
 }

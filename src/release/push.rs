@@ -77,7 +77,7 @@ fn check_exact(steps: &[TagStep], root: &Descriptor) -> Result<()> {
         let now = step.now.as_ref().map(|now| now.digest.to_string()).unwrap_or_default();
         format!("  {} is {now}", step.name)
     };
-    let message = format!("tags that are not to change stand for another image than {}", root.digest);
+    let message = format!("tags that must not change stand for another image than {}", root.digest);
     Err(Error::new(ErrorKind::Registry, message)
         .with_details(changed.iter().map(line).collect())
         .with_hint("give what is pushed a new version; or leave out --immutable to let the tags change"))

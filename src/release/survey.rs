@@ -98,8 +98,8 @@ fn usable(
     };
     let name = target.repository.name();
     let message = format!(
-        "the tags of {name} cannot be listed ({why}): floating tags are compared with the versions of the images that \
-         they stand for alone"
+        "the tags of {name} cannot be listed ({why}): floating tags are only compared with the versions of the \
+            images that they stand for"
     );
     progress(Event::Warning { kind: WarningKind::TagsNotListed, message: &message });
     None

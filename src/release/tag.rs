@@ -126,7 +126,7 @@ impl ReleaseLine {
 pub fn split_name(text: &str) -> Result<(Reference, Option<String>)> {
     if text.contains('@') {
         return Err(Error::input(format!("`{text}` has a digest"))
-            .with_hint("what is built has the digest that it has: give a name and a tag"));
+            .with_hint("the build decides the digest: give a name and a tag"));
     }
     let last = text.rfind('/').map_or(0, |slash| slash + 1);
     match text[last..].find(':') {

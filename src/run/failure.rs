@@ -85,7 +85,7 @@ fn operation(made: &Operation, errno: Errno) -> Error {
         (Operation::Mount { .. } | Operation::Bind { .. } | Operation::Discard { .. }, Errno::PERM) => {
             failed.with_hint("nothing can be mounted within /proc")
         }
-        (Operation::Mount { .. }, Errno::NOTDIR) => failed.with_hint("the image has something there that is no directory"),
+        (Operation::Mount { .. }, Errno::NOTDIR) => failed.with_hint("the image has something there that is not a directory"),
         (Operation::Provide { .. }, Errno::ISDIR) => failed.with_hint("the image has a directory there"),
         (_, Errno::LOOP) => failed.with_hint("the image has links there that lead nowhere, or into /proc"),
         _ => failed,
@@ -110,7 +110,7 @@ fn directory(errno: Errno, prepared: &Prepared) -> Error {
     let failed = cannot(&format!("enter the working directory {}", path.unwrap_or_default()), errno);
     match errno {
         Errno::LOOP => failed.with_hint("links that lead out of the root are not followed"),
-        Errno::NOTDIR => failed.with_hint("the image has something there that is no directory"),
+        Errno::NOTDIR => failed.with_hint("the image has something there that is not a directory"),
         _ => failed,
     }
 }

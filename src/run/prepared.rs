@@ -335,6 +335,6 @@ pub(super) fn read_resolver() -> Result<Option<Vec<u8>>> {
 pub(super) fn string(text: &[u8]) -> Result<CString> {
     CString::new(text).map_err(|_| {
         let shown = String::from_utf8_lossy(text).replace('\0', "\\0");
-        Error::input(format!("`{shown}` holds a null byte, and no command can be given that"))
+        Error::input(format!("`{shown}` holds a null byte, which cannot be passed to a command"))
     })
 }

@@ -138,8 +138,8 @@ impl Sandbox {
     fn try_in(&self, place: &Path) -> Result<()> {
         if !self.rung.fits() {
             return Err(match self.rung {
-                Rung::Ids | Rung::Chroot => Error::new(ErrorKind::Io, "here is one user alone").with_hint(SEVERAL),
-                Rung::SingleId => Error::new(ErrorKind::Io, "here is more than one user"),
+                Rung::Ids | Rung::Chroot => Error::new(ErrorKind::Io, "there is only one user here").with_hint(SEVERAL),
+                Rung::SingleId => Error::new(ErrorKind::Io, "there is more than one user here"),
             });
         }
         let failed = |error| Error::io("create a directory in", place, error);
@@ -195,7 +195,7 @@ fn unusable(failed: Vec<(Rung, Error)>) -> Error {
         // What is for other places says nothing of this one.
         let (fitting, others): (Vec<_>, Vec<_>) = failed.into_iter().partition(|(rung, _)| rung.fits());
         let best = fitting.into_iter().chain(others).next();
-        let best = best.map_or_else(|| Error::input("there is no such isolation here"), |(_, error)| error);
+        let best = best.map_or_else(|| Error::input("this isolation is not available here"), |(_, error)| error);
         let hint = best.hint.clone();
         let found = found.with_source(best);
         return match hint {

@@ -124,7 +124,7 @@ fn disagreement(first: &FoundEntry, second: &FoundEntry, adds: &[Add]) -> Error 
 fn no_directory(other: &FoundEntry, path: &[u8], origin_of_path: &Path, adds: &[Add]) -> Error {
     let (parent, path) = (String::from_utf8_lossy(&other.entry.path), String::from_utf8_lossy(path));
     Error::input(format!(
-        "two adds disagree about /{parent}: {} is no directory, but {} goes to /{path}",
+        "two adds disagree about /{parent}: {} is not a directory, but {} goes to /{path}",
         origin(other, adds).display(),
         origin_of_path.display()
     ))

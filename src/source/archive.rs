@@ -90,7 +90,7 @@ pub fn unpack(
     progress: Progress<'_>,
 ) -> Result<()> {
     let Some(packed) = Packed::read(raw, size, name, store.scratch()?)? else {
-        return Err(Error::input(format!("{name} is not an archive with anything in it"))
+        return Err(Error::input(format!("{name} is not an archive, or it is empty"))
             .with_hint("a tar is taken, as it is or compressed with gzip, bzip2, xz or zstd"));
     };
     let Packed { overlay, file, size, spool } = packed;

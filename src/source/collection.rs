@@ -72,7 +72,7 @@ impl<'a> Collection<'a> {
             let is_named = is_only || !image.names.is_empty() || !image.short_names.is_empty();
             let title = if is_only { title.to_owned() } else { titled(title, &image) };
             let graph = Graph::read(self.content.store(number), &image.root, &mut self.budget)?;
-            // What stands in a layout beside what it refers to is no image of its own.
+            // What stands in a layout beside what it refers to is not an image of its own.
             if is_named || subject(&graph)?.is_none() {
                 let collected = self.collect(number, location.clone(), title, image, graph, choice)?;
                 self.images.push(collected);

@@ -98,7 +98,7 @@ pub fn download(
     match checksum {
         Some(expected) if expected != digest => {
             Err(Error::integrity(format!("{} has the digest {digest}, not {expected}", shown_url(url)))
-                .with_hint("if it is meant to be another file by now, set its --checksum to that"))
+                .with_hint("if the file was meant to change, set --checksum to its new digest"))
         }
         _ => Ok(downloaded(url, digest, content, &headers)),
     }

@@ -100,7 +100,7 @@ impl Location {
             walk(&path, &Ignore::default())?.iter().find(|entry| matches!(entry.kind, Kind::Symlink { .. }))
         {
             let link = String::from_utf8_lossy(&link.path);
-            return Err(Error::input(format!("{text} is no image: {link} in it is a link")));
+            return Err(Error::input(format!("{text} is not an image: {link} in it is a link")));
         }
         match kind {
             "oci" => Ok(Location::Layout(path, name)),
@@ -213,7 +213,7 @@ impl FromStr for Location {
     fn from_str(text: &str) -> Result<Self> {
         if let Some((kind, rest)) = kind(text) {
             if rest.is_empty() {
-                return Err(Error::usage(format!("`{text}` says not where the image is"))
+                return Err(Error::usage(format!("`{text}` does not say where the image is"))
                     .with_hint(format!("add its path, as in {kind}:PATH")));
             }
             let (path, name) = split_name(rest);

@@ -160,9 +160,8 @@ fn expand(context: &Path, root: &Path, pattern: &str) -> Result<Vec<(PathBuf, Op
             true => format!("nothing in {root} matches `{pattern}`"),
             false => format!("there is no `{pattern}` in {root}"),
         };
-        return Err(
-            Error::not_found(message).with_hint("`from` is relative to the context; is it built, and not misspelt?")
-        );
+        return Err(Error::not_found(message)
+            .with_hint("`from` is relative to the context; is it built, and spelled correctly?"));
     }
     let settled = |(written, real): (PathBuf, PathBuf)| {
         let is_link = file_type(&real)? == Some(FileType::Symlink);

@@ -7,8 +7,8 @@ use crate::image::{IndexMember, Reader};
 use crate::oci::{Descriptor, media_type};
 
 impl Collection<'_> {
-    /// Returns the images for one platform that those of the collection are made of. Fails if one of the collection is
-    /// no image but an artifact.
+    /// Returns the images for one platform that those of the collection are made of. Fails if one of the collection is an
+    /// artifact, not an image.
     pub fn members(&self) -> Result<Vec<IndexMember>> {
         let mut members = Vec::new();
         for collected in &self.images {
@@ -18,13 +18,13 @@ impl Collection<'_> {
                 members.extend(self.member(collected, manifest)?);
             }
             if members.len() == count {
-                return Err(Error::input(format!("{} is no image but an artifact", collected.title)));
+                return Err(Error::input(format!("{} is an artifact, not an image", collected.title)));
             }
         }
         Ok(members)
     }
 
-    /// Returns none if it is no image.
+    /// Returns none if it is not an image.
     fn member(&self, collected: &Collected, descriptor: &Descriptor) -> Result<Option<IndexMember>> {
         let image = Reader::new(&self.content).image(descriptor)?;
         Ok(image.map(|image| IndexMember {

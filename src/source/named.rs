@@ -47,7 +47,7 @@ impl Store for NamedStore<'_> {
     fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
         self.near.open_or_take(descriptor, || match &self.far {
             Some(far) => far.open(descriptor),
-            None => Err(Error::not_found(format!("the local store does not have {} any more", descriptor.digest))
+            None => Err(Error::not_found(format!("the local store no longer has {}", descriptor.digest))
                 .with_hint("build or pull the image again")),
         })
     }

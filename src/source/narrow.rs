@@ -64,7 +64,7 @@ pub(super) fn attestations<'m>(
     manifests.into_iter().filter(move |manifest| manifest.attested().is_some_and(|about| digests.contains(about)))
 }
 
-/// Returns the platform as the index says, else as the image's config does; none for what is no image.
+/// Returns the platform as the index says, else as the image's config does; none for what is not an image.
 fn platform(store: &dyn Store, descriptor: &Descriptor, bytes: &[u8]) -> Result<Option<Platform>> {
     if descriptor.platform.is_some() {
         return Ok(descriptor.platform.clone());

@@ -68,7 +68,7 @@ impl Graph {
         }
         if depth > DEPTH_LIMIT {
             return Err(Error::input(format!(
-                "indexes lie in one another more than {DEPTH_LIMIT} deep, down to {}",
+                "indexes are nested more than {DEPTH_LIMIT} deep, down to {}",
                 at.digest
             )));
         }

@@ -118,8 +118,10 @@ fn open_or_make(top: &OwnedFd, path: &str, shown: &Path) -> Result<OwnedFd> {
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     openat(top, path, flags, Mode::empty()).map_err(|errno| match errno {
-        Errno::NOTDIR | Errno::LOOP => Error::input(format!("{} is no directory, or a link to one", shown.display()))
-            .with_hint("remove it: the local store makes its directories anew, and follows no link within it"),
+        Errno::NOTDIR | Errno::LOOP => {
+            Error::input(format!("{} is not a directory, or a link to one", shown.display()))
+                .with_hint("remove it: the local store makes its directories anew, and follows no link within it")
+        }
         errno => failed(shown, errno),
     })
 }

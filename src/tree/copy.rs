@@ -74,7 +74,7 @@ pub fn matched<'f>(files: &'f Files, pattern: &str, what: &str) -> Result<Vec<Ma
     if parts.len() > DEEPEST {
         let shown = shortened(&pattern);
         return Err(Error::input(format!(
-            "the path {shown} leads {} names deep, and {DEEPEST} are the most",
+            "the path {shown} is {} names deep, more than the limit of {DEEPEST}",
             parts.len()
         )));
     }

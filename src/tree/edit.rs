@@ -73,7 +73,7 @@ impl Edit {
         let present = self.files.get(&path).map(Node::is_directory);
         match (present, node.is_directory()) {
             (Some(true), false) => Err(manner.conflict(&path, "is a directory in the image, and a file is")),
-            (Some(false), true) => Err(manner.conflict(&path, "is no directory in the image, and a directory is")),
+            (Some(false), true) => Err(manner.conflict(&path, "is not a directory in the image, and a directory is")),
             (Some(true), true) if onto == Onto::NOTHING => Ok(()),
             (Some(true), true) => {
                 let (present, brought) = (self.change(path)?, node.attributes().clone());
@@ -131,7 +131,7 @@ impl Edit {
                 Some(node) if node.is_directory() => {}
                 Some(_) => {
                     let path = String::from_utf8_lossy(&so_far);
-                    return Err(Error::input(format!("/{path} is to be a directory, and is there as something else")));
+                    return Err(Error::input(format!("/{path} must be a directory, but is something else")));
                 }
                 None => self.put(so_far.clone(), Node::directory(made.clone()))?,
             }

@@ -177,7 +177,7 @@ impl Files {
                 Some(None) => {
                     let file = String::from_utf8_lossy(&behind.join(&b'/')).into_owned();
                     return Err(Error::input(format!(
-                        "the way to {} leads through /{file}, which is no directory",
+                        "the way to {} leads through /{file}, which is not a directory",
                         shown()
                     )));
                 }
@@ -361,7 +361,7 @@ mod tests {
         assert_eq!(chain(LINKS_LIMIT).unwrap(), b"l40");
         assert!(chain(LINKS_LIMIT + 1).unwrap_err().message.contains("too many links"));
         assert!(real("loop").unwrap_err().message.contains("too many links"));
-        assert!(real("bin/sh/x").unwrap_err().message.contains("/usr/bin/sh, which is no directory"));
+        assert!(real("bin/sh/x").unwrap_err().message.contains("/usr/bin/sh, which is not a directory"));
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub fn find(owner: &str, files: &Files, read: &mut Read<'_>) -> Result<FoundOwne
     let (user, group) = owner.split_once(':').map_or((owner, ""), |(user, group)| (user, group));
     let mut found = FoundOwner { user: 0, group: 0, is_unknown: false };
     let nobody = |name: &str| {
-        Error::input(format!("`{name}` is no owner: there is nothing below, and so no /etc/passwd and no /etc/group"))
+        Error::input(format!("`{name}` is not known: there is nothing below, and so no /etc/passwd and no /etc/group"))
             .with_hint("give the number, as in --chown=1000:1000")
     };
     let is_empty = files.is_empty();

@@ -60,13 +60,14 @@ pub fn relative<'p>(path: &'p [u8], from: &[u8]) -> Option<&'p [u8]> {
 pub fn check(path: &[u8]) -> Result<()> {
     let shown = || shortened(&String::from_utf8_lossy(path));
     if path.len() > LONGEST_PATH {
-        let message = format!("the path /{} has {} bytes, and {LONGEST_PATH} are the most", shown(), path.len());
+        let message = format!("the path /{} has {} bytes, more than the limit of {LONGEST_PATH}", shown(), path.len());
         return Err(Error::input(message).with_hint("no system opens a longer path (PATH_MAX)"));
     }
     for name in names(path) {
         if name.len() > LONGEST_NAME {
             let (name, length) = (shortened(&String::from_utf8_lossy(name)), name.len());
-            let message = format!("the name {name} in a path has {length} bytes, and {LONGEST_NAME} are the most");
+            let message =
+                format!("the name {name} in a path has {length} bytes, more than the limit of {LONGEST_NAME}");
             return Err(Error::input(message).with_hint("no file system of Linux has longer names (NAME_MAX)"));
         }
     }
@@ -80,7 +81,7 @@ pub fn check_written(path: &[u8]) -> Result<()> {
     let depth = path.split(|byte| *byte == b'/').count();
     if depth > DEEPEST {
         let shown = shortened(&String::from_utf8_lossy(path));
-        let message = format!("the path /{shown} leads {depth} names deep, and {DEEPEST} are the most");
+        let message = format!("the path /{shown} is {depth} names deep, more than the limit of {DEEPEST}");
         return Err(Error::input(message));
     }
     Ok(())
@@ -127,15 +128,15 @@ mod tests {
         let long = [[&name[..]; 15].join("/"), "n".repeat(254), "n".to_owned()].join("/");
         assert_eq!(
             message(&long).unwrap_err(),
-            format!("the path /{}\u{2026} has 4096 bytes, and 4095 are the most", "n".repeat(40))
+            format!("the path /{}\u{2026} has 4096 bytes, more than the limit of 4095", "n".repeat(40))
         );
         assert_eq!(
             message(&format!("a/{name}n")).unwrap_err(),
-            format!("the name {}\u{2026} in a path has 256 bytes, and 255 are the most", "n".repeat(40))
+            format!("the name {}\u{2026} in a path has 256 bytes, more than the limit of 255", "n".repeat(40))
         );
         assert_eq!(
             message(&deep(257)).unwrap_err(),
-            format!("the path /{}\u{2026} leads 257 names deep, and 256 are the most", "d/".repeat(20))
+            format!("the path /{}\u{2026} is 257 names deep, more than the limit of 256", "d/".repeat(20))
         );
     }
 }

@@ -46,7 +46,7 @@ fn spool(tar: Digest, content: Content, name: String, file: File) -> Spool {
         file.set_len(0).and_then(|()| (&file).seek(SeekFrom::Start(0))).map_err(failed)?;
         match archive::tar_into(&content, &name, file.try_clone().map_err(failed)?)? {
             Some(found) if found == tar => file.try_clone().map_err(failed),
-            _ => Err(Error::input(format!("{name} does not hold what it held earlier"))
+            _ => Err(Error::input(format!("{name} no longer has the content that an earlier build saw"))
                 .with_hint("build with --no-cache once")),
         }
     })

@@ -172,7 +172,7 @@ impl Copying<'_> {
     ) -> Result<()> {
         let found = provided.matched(pattern)?;
         if found.is_empty() {
-            let message = format!("nothing in {} matches `{pattern}`, and so nothing is copied", provided.title);
+            let message = format!("nothing in {} matches `{pattern}`, so nothing is copied", provided.title);
             (self.inputs.options.progress)(Event::Warning { kind: WarningKind::NothingMatched, message: &message });
         }
         for source in &found {
@@ -211,7 +211,7 @@ impl Copying<'_> {
             match left_out.reason {
                 Reason::Unreadable => return Err(error),
                 Reason::Socket => {
-                    let message = format!("{}, and is left out", error.message);
+                    let message = format!("{}, so it is left out", error.message);
                     (self.inputs.options.progress)(Event::Warning {
                         kind: WarningKind::SocketLeftOut,
                         message: &message,

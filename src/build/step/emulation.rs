@@ -38,13 +38,13 @@ pub fn explained(error: Error, platform: &Platform, settings: &RunSettings) -> E
     let architecture = &platform.architecture;
     let registered = registered(platform);
     let failed = |why: String| {
-        let message = format!("commands for {platform} cannot be run on this machine, which is {here}: {why}");
+        let message = format!("cannot run commands for {platform} on this machine, which is {here}: {why}");
         Error::new(ErrorKind::NotFound, message)
     };
     let given = settings.emulators.get(architecture).map(|path| Path::display(path));
     if let (Some(Errno::NOENT), Some(given)) = (errno, &given) {
-        return failed(format!("the emulator {given} cannot be started within the image"))
-            .with_hint("it is to be linked statically, as that of the package qemu-user-static is");
+        return failed(format!("cannot start the emulator {given} in the image"))
+            .with_hint("it must be statically linked, like the one in the package qemu-user-static");
     }
     match (errno, registered) {
         (Some(Errno::NOEXEC), None) => failed("no emulator is registered with its kernel (binfmt_misc)".to_owned())
@@ -57,7 +57,7 @@ pub fn explained(error: Error, platform: &Platform, settings: &RunSettings) -> E
                 .with_hint(format!("switch it on, as root: echo 1 > {REGISTERED}/{name}"))
         }
         (Some(Errno::NOENT), Some(Registered { interpreter, is_fixed: false, .. })) => {
-            failed(format!("its emulator {interpreter} is looked for in the image, and is not there")).with_hint(format!(
+            failed(format!("its emulator {interpreter} is looked for in the image, which does not have it")).with_hint(format!(
                 "register it with the flag F: `docker run --privileged --rm tonistiigi/binfmt --install {architecture}`"
             ))
         }

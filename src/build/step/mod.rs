@@ -184,8 +184,10 @@ fn owner(owner: Option<&str>, given: &Given<'_>, inputs: &Inputs<'_>) -> Result<
     let Some(owner) = owner else { return Ok(None) };
     let found = owner::find(owner, &given.below, &mut |files, path| inputs.bases.read(files, path))?;
     if found.is_unknown {
-        let message =
-            format!("`{owner}` is not known in the image, and so it is root's, as docker has it: {}", given.step.title);
+        let message = format!(
+            "`{owner}` is not known in the image, so root becomes the owner, as with docker: {}",
+            given.step.title
+        );
         (inputs.options.progress)(Event::Warning { kind: WarningKind::UnknownOwner, message: &message });
     }
     Ok(Some((found.user, found.group)))

@@ -202,7 +202,7 @@ impl Running<'_> {
         let failed = |end| {
             let error = self.failed(end, locked(&last).take());
             match &log {
-                Some(log) => error.with_hint(format!("all that it wrote is in {}", locked(log).path().display())),
+                Some(log) => error.with_hint(format!("its whole output is in {}", locked(log).path().display())),
                 None => error,
             }
         };
@@ -326,7 +326,7 @@ impl Running<'_> {
         if before.and_then(cache_id) != Some(id.as_str()) || self.sharing(*sharing)? != CacheSharing::Locked {
             return Ok(());
         }
-        Err(Error::input(format!("the cache `{id}` is mounted twice for one command, and can be used once at a time"))
+        Err(Error::input(format!("the command mounts the cache `{id}` twice, but only one mount can use it at a time"))
             .with_hint("give one of the mounts another `id`"))
     }
 

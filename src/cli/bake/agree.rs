@@ -65,6 +65,6 @@ fn check_usual_agent(variable: &dyn Fn(&str) -> Option<String>) -> Result<()> {
     match variable(AGENT).filter(|socket| !socket.is_empty()) {
         Some(_) => Ok(()),
         None => Err(Error::input("there is no SSH agent")
-            .with_hint(format!("start one: it is there once {AGENT} is set, or name a socket or keys with ssh"))),
+            .with_hint(format!("start one, which sets {AGENT}, or name a socket or keys with ssh"))),
     }
 }

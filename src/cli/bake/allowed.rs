@@ -16,7 +16,7 @@ use crate::plan::quantity;
 use crate::plan::{ContextPlace, Entitlement, is_http};
 use crate::source::step_cache::StepPlace;
 
-/// The variable that turns the look at paths off.
+/// The variable that turns the check of paths off.
 const CHECKS_PATHS: &str = "BUILDX_BAKE_ENTITLEMENTS_FS";
 /// The variable that does so for definitions that come from elsewhere.
 const ALLOWS_REMOTE: &str = "BAKE_ALLOW_REMOTE_FS_ACCESS";
@@ -77,7 +77,7 @@ impl Wishes {
         }
         let wishes: Vec<&str> = missing.iter().map(|(wish, _)| wish.as_str()).collect();
         let flags: Vec<&str> = missing.iter().map(|(_, flag)| flag.as_str()).collect();
-        let message = format!("the targets want what is not allowed: {}", wishes.join(", "));
+        let message = format!("the targets ask for what is not allowed: {}", wishes.join(", "));
         let hint = format!("allow it with --allow={}", flags.join(" --allow="));
         if terminal::is_there() {
             tell(&message);
@@ -89,7 +89,7 @@ impl Wishes {
             }
         }
         let is_path = missing.iter().any(|(_, flag)| flag.starts_with("fs") || flag == "ssh");
-        let off = if is_path { format!("; {CHECKS_PATHS}=0 turns the look at paths off") } else { String::new() };
+        let off = if is_path { format!("; {CHECKS_PATHS}=0 turns the check of paths off") } else { String::new() };
         Err(Error::input(message).with_hint(format!("{hint}{off}")))
     }
 
@@ -145,7 +145,7 @@ fn word(entitlement: Entitlement) -> &'static str {
 fn checks_paths(is_remote: bool) -> Result<bool> {
     match env::var(CHECKS_PATHS) {
         Ok(value) => quantity::boolean(&value)
-            .ok_or_else(|| Error::usage(format!("{CHECKS_PATHS} is true or false, and not `{value}`"))),
+            .ok_or_else(|| Error::usage(format!("{CHECKS_PATHS} must be true or false, not `{value}`"))),
         Err(_) => Ok(!(is_remote && is_on(ALLOWS_REMOTE))),
     }
 }

@@ -56,6 +56,6 @@ pub fn answer_all(
     }
     match &faulty[..] {
         [] => Ok(()),
-        names => Err(Error::input(format!("not all is well with {}", names.join(", ")))),
+        names => Err(Error::input(format!("the checks failed for {}", names.join(", ")))),
     }
 }

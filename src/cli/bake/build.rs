@@ -110,8 +110,8 @@ impl<'a> BakeOrder<'a> {
         let (mut asked, built): (Vec<_>, Vec<_>) = requests.into_iter().partition(|request| request.call.is_some());
         let missing = || built.iter().flat_map(|request| &request.takes_from).find(|name| is_of(&asked, name));
         if let Some(name) = missing() {
-            return Err(Error::input(format!("the target {name} is to be asked, and others are built from it"))
-                .with_hint("ask all of them, or none"));
+            return Err(Error::input(format!("the target {name} is only asked about, but others are built from it"))
+                .with_hint("ask about all of them, or none"));
         }
         let has_some = !asked.is_empty();
         asked.retain(|request| !request.is_of_layers());

@@ -81,7 +81,7 @@ pub fn find(arguments: &BakeArguments, environment: &Environment, progress: Prog
     }
     if found.files.is_empty() {
         return Err(Error::not_found("couldn't find a bake definition").with_hint(format!(
-            "name one with -f: it is looked for as {}, {}",
+            "name one with -f; by default it is one of {}, {}",
             USUAL_FILES.join(", "),
             Spec::FILE
         )));
@@ -106,7 +106,7 @@ fn read(name: &str) -> Result<BakeFile> {
 fn of_this_machine(name: &str) -> Result<String> {
     let file = File::open(name).map_err(|source| Error::io("open", name, source))?;
     if file.metadata().is_ok_and(|found| found.is_dir()) {
-        return Err(Error::input(format!("{name} is a directory, where a bake file is wanted")));
+        return Err(Error::input(format!("{name} is a directory, not a bake file")));
     }
     read_text(file, name, LARGEST, "bake file")
 }
@@ -115,7 +115,7 @@ fn of_this_machine(name: &str) -> Result<String> {
 fn input() -> Result<String> {
     let bytes = keep_input().map_err(|source| Error::io("read", "standard input", source))?;
     if bytes.len() as u64 > LARGEST {
-        return Err(Error::input(format!("standard input is larger than {LARGEST} bytes, which no bake file is")));
+        return Err(Error::input(format!("standard input is larger than {LARGEST} bytes, too large for a bake file")));
     }
     String::from_utf8(bytes).map_err(|_| Error::input("the bake file on standard input is not UTF-8"))
 }

@@ -18,11 +18,11 @@ use crate::plan::bake::AttestEntry;
 /// Build the targets of bake files (HCL, JSON) and of compose files, or the images of an ocibake.toml
 #[derive(Debug, Args)]
 pub struct BakeArguments {
-    /// Targets and groups to build, * and ? in their names standing for anything [default: default]. Before them may stand the
-    /// URL of a repository or of an archive that has the files, and that of the context
+    /// Targets and groups to build; * and ? in a name stand for anything [default: default]. The URL of a repository or an
+    /// archive with the files, and that of the context, may come before them
     #[arg(value_name = "TARGET")]
     pub targets: Vec<String>,
-    /// Bake file, compose file or table of images (*.toml), the later ones laid over the earlier; - is standard input [default:
+    /// Bake file, compose file or table of images (*.toml), later ones override earlier ones; - is standard input [default:
     /// compose.yaml, docker-compose.yml, docker-bake.json, docker-bake.hcl and overrides of these, all that are there, else
     /// ocibake.toml]
     #[arg(short, long, value_name = "FILE")]
@@ -30,7 +30,7 @@ pub struct BakeArguments {
     /// Set a variable of the files
     #[arg(long, value_name = "NAME=VALUE")]
     pub var: Vec<String>,
-    /// File of variables, which the environment goes before
+    /// File of variables; the environment overrides them
     #[arg(long, value_name = "FILE")]
     pub env_file: Vec<String>,
     /// Change targets, as in app.args.VERSION=1.2, *.platform=linux/arm64 and app.tags+=NAME
@@ -46,25 +46,25 @@ pub struct BakeArguments {
     list_targets: Option<bool>,
     #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = on_or_off)]
     list_variables: Option<bool>,
-    /// Push images, unless a target has outputs that are none
+    /// Push images, unless a target has outputs of another kind
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = on_or_off)]
     pub push: Option<bool>,
-    /// Load images into an engine, unless a target has outputs that are none
+    /// Load images into an engine, unless a target has outputs of another kind
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = on_or_off)]
     pub load: Option<bool>,
-    /// Run every command, whatever earlier builds have left
+    /// Run every command, and use nothing from earlier builds
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = on_or_off)]
     pub no_cache: Option<bool>,
-    /// Ask registries what the tags of bases stand for, in any case
+    /// Always ask registries what the tags of bases stand for
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = on_or_off)]
     pub pull: Option<bool>,
     /// Ask about the Dockerfiles: check, outline (what they take) or targets (their stages)
     #[arg(long, value_name = "METHOD", value_parser = value::<Call>)]
     pub call: Option<Call>,
-    /// Only look for what the Dockerfiles should not say
+    /// Only check the Dockerfiles for mistakes
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = on_or_off)]
     pub check: Option<bool>,
-    /// Allow builds what is beyond the usual: network.host, security.insecure, ssh, fs=PATH, fs.read=PATH, fs.write=PATH
+    /// Allow builds to do more than usual: network.host, security.insecure, ssh, fs=PATH, fs.read=PATH, fs.write=PATH
     #[arg(long, value_name = "ENTITLEMENT")]
     pub allow: Vec<String>,
     /// Write the digests of what was built to a file

@@ -16,8 +16,8 @@ pub fn spec_of(target: &BakeTarget, remote: Option<&RemoteFiles>) -> Result<Opti
     if let (SpecBase::Image(name), Some(_)) = (&spec.base, remote)
         && (image::is_path(name) || image::kind(name).is_some())
     {
-        let message = format!("the base {name} is of this machine, where the definition comes from elsewhere");
-        return Err(Error::input(message).with_hint("images in registries can be named there"));
+        let message = format!("the base {name} is on this machine, but the definition comes from elsewhere");
+        return Err(Error::input(message).with_hint("name an image in a registry instead"));
     }
     let file = target.table.as_ref().filter(|_| remote.is_none()).map_or("-", |place| &place.file);
     let flags = RecipeFlags { file: Some(PathBuf::from(file)), ..RecipeFlags::default() };

@@ -114,7 +114,7 @@ impl ReadBake {
         let sources = VariableSources::read(&arguments.var, &arguments.env_file)?;
         let definition = define(&found, &sources, arguments.bake_healthchecks, warn)?;
         for name in &definition.unsteady {
-            warn(&format!("{name}() answers otherwise each time, and so will what is built with it"));
+            warn(&format!("{name}() answers differently each time, and so will what is built with it"));
         }
         Ok(ReadBake { found, sources, definition })
     }

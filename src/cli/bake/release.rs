@@ -76,10 +76,8 @@ impl BakeReleaseFlags {
             let release = self.of_target(request, tag, environment)?;
             for other in &all {
                 if let Some(name) = release.asked.iter().find(|name| other.asked.contains(name)) {
-                    let message = format!("the targets {} and {} would both be {name}", other.name, release.name);
-                    return Err(
-                        Error::input(message).with_hint("give one of them other `tags`, whose repository counts")
-                    );
+                    let message = format!("the targets {} and {} would both be named {name}", other.name, release.name);
+                    return Err(Error::input(message).with_hint("give one of them `tags` in another repository"));
                 }
             }
             all.push(release);

@@ -46,7 +46,7 @@ pub fn read(
         // What is no archive is a bake file, whose name is the URL.
         if file.text.len() as u64 > LARGEST {
             return Err(Error::input(format!(
-                "{} is larger than {LARGEST} bytes, which no bake file is",
+                "{} is larger than {LARGEST} bytes, too large for a bake file",
                 shown_url(url)
             )));
         }

@@ -153,14 +153,14 @@ fn dockerfile_flags(target: &BakeTarget, context: &Path, remote: Option<&RemoteF
 fn refuse(target: &BakeTarget) -> Result<()> {
     for AttestEntry { kind, is_disabled, .. } in target.attest.iter().flatten() {
         if !is_disabled && matches!(kind.as_str(), "provenance" | "sbom") {
-            let what = if kind == "sbom" { "SBOM" } else { "provenance" };
-            return Err(Error::input(format!("`attest`: no {what} is written by ocibake"))
+            let what = if kind == "sbom" { "an SBOM" } else { "provenance" };
+            return Err(Error::input(format!("`attest`: ocibake does not write {what}"))
                 .with_hint(format!("leave it out, or give --{kind}=false")));
         }
     }
     let is_judged = target.policy.iter().flatten().any(|policy| !policy.is_disabled && policy.files.is_some());
     match is_judged {
-        true => Err(Error::input("`policy`: no policies are read by ocibake").with_hint("leave it out")),
+        true => Err(Error::input("`policy`: ocibake does not read policies").with_hint("leave it out")),
         false => Ok(()),
     }
 }
@@ -176,8 +176,8 @@ fn context(target: &BakeTarget, remote: Option<&RemoteFiles>) -> Result<PathBuf>
 
 fn elsewhere(remote: &RemoteFiles, path: &str) -> Result<PathBuf> {
     let Some(opened) = &remote.root else {
-        return Err(Error::input(format!("the context {path} is nowhere: the bake file came alone"))
-            .with_hint(format!("write {HERE}{path} for a directory of this machine")));
+        return Err(Error::input(format!("the context {path} does not exist: the bake file came alone"))
+            .with_hint(format!("write {HERE}{path} for a directory on this machine")));
     };
     real_within(&real_root(opened)?, Path::new(path), &path)
 }
@@ -207,7 +207,7 @@ fn file(target: &BakeTarget, context: &Path, remote: Option<&RemoteFiles>) -> Re
             if target.table.is_some() && !path.exists() {
                 let error = Error::not_found(format!("there is no {name} in {}", context.display()));
                 return Err(error.with_hint(
-                    "`dockerfile` names another; an image of layers has a `base` or `[[image.NAME.layer]]`",
+                    "name another with `dockerfile`; an image of layers has a `base` or `[[image.NAME.layer]]`",
                 ));
             }
             Ok(Some(path))
@@ -280,7 +280,7 @@ fn output(
     let is_nameless = target.tags.as_ref().is_none_or(Vec::is_empty) && output.names().next().is_none();
     if is_nameless && outputs.is_empty() && !around.is_named {
         if target.call.is_none() && !around.goes_out {
-            let message = "has no name and goes nowhere: give it `tags` or an `output`";
+            let message = "has no name and no output: give it `tags` or an `output`";
             warnings.push(format!("the image of the target {name} {message}"));
         }
         output.add("type=cacheonly")?;

@@ -62,7 +62,7 @@ impl VariableSources {
         let shown = file.display().to_string();
         let Some(text) = files::read_named(&file)? else { return Ok(all) };
         let known = |name: &str| all.get(name).cloned();
-        let unset = |name: &str| warn(&format!("{shown}: the variable {name} is not set, and stands for nothing"));
+        let unset = |name: &str| warn(&format!("{shown}: the variable {name} is not set, so it is empty"));
         let own = dotenv::read(&shown, &text, &known, &unset)?;
         for (name, value) in own {
             all.entry(name).or_insert(value);
@@ -73,7 +73,7 @@ impl VariableSources {
 
 fn read_file(file: &str, text: &str, all: &Map<String>, earlier: &Map<String>) -> Result<Map<String>> {
     let known = |name: &str| all.get(name).or_else(|| earlier.get(name)).cloned();
-    let unset = |name: &str| tell(&format!("warning: {file}: the variable {name} is not set, and stands for nothing"));
+    let unset = |name: &str| tell(&format!("warning: {file}: the variable {name} is not set, so it is empty"));
     dotenv::read(file, text, &known, &unset)
 }
 

@@ -70,7 +70,7 @@ impl<'a> Caches<'a> {
         let built = build(Some(&self.images)).inspect_err(|_| drop(self.steps.write(&layered)))?;
         let delivered = match deliver(&built, &layered) {
             Err(error) if layered.has_failed() => {
-                let message = format!("a layer is made here after all: {}", error.message);
+                let message = format!("a layer is made here instead: {}", error.message);
                 progress(Event::Warning { kind: WarningKind::CacheNotUsed, message: &message });
                 self.steps.distrust();
                 let built = build(None)?;

@@ -55,7 +55,7 @@ impl FromStr for Call {
             "targets" => Some(Question::Targets),
             other => {
                 return Err(Error::usage(format!("there is no method `{other}`"))
-                    .with_hint("known are build, check, outline and targets"));
+                    .with_hint("known methods are build, check, outline and targets"));
             }
         };
         let mut call = Call { question, ..Call::check() };
@@ -68,7 +68,7 @@ impl FromStr for Call {
                 }
                 _ => {
                     return Err(Error::usage(format!("`{field}` is not known"))
-                        .with_hint("known are format=json, format=text and ignorestatus=BOOL"));
+                        .with_hint("known options are format=json, format=text and ignorestatus=BOOL"));
                 }
             }
         }

@@ -72,7 +72,7 @@ fn time(named: &Epoch, contexts: &EpochContexts<'_>, access: &ContextAccess<'_>)
             Ok(fetched.checkout.commit_time)
         }
         Epoch::Remote(CopyItem::Pattern(_) | CopyItem::Text { .. }) => {
-            Err(Error::input("the time of a local file is none for SOURCE_DATE_EPOCH"))
+            Err(Error::input("SOURCE_DATE_EPOCH cannot be the time of a local file"))
         }
     }
 }

@@ -71,7 +71,7 @@ impl RecipeKind {
 pub fn refuse_flags_of_dockerfiles(flags: &RecipeFlags) -> Result<()> {
     let only = |flag: &str| {
         let hint = format!("build from one, with -f {DOCKERFILE}, or leave the flag out");
-        Err(Error::usage(format!("{flag} is for Dockerfiles")).with_hint(hint))
+        Err(Error::usage(format!("{flag} is only for Dockerfiles")).with_hint(hint))
     };
     match flags {
         RecipeFlags { target: Some(_), .. } => only("--target"),

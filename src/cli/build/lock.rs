@@ -20,7 +20,7 @@ pub fn pins(flags: &BaseFlags, recipe: &Recipe<'_>) -> Result<Pins> {
     }
     let holding = match (flags.lock, flags.update_lock) {
         (_, true) if matches!(flags.pull(), Pull::Missing | Pull::Never) => {
-            return Err(Error::usage("--update-lock asks registries, and --pull says not to")
+            return Err(Error::usage("--update-lock asks registries, but --pull says not to")
                 .with_hint("leave out one of them"));
         }
         (_, true) => Holding::Renewed,

@@ -60,7 +60,7 @@ pub struct BuildArguments {
     /// Push to the registry of each name, as -o type=registry does
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = on_or_off)]
     push: Option<bool>,
-    /// Only look for what the Dockerfile should not say; exit code 1 if there is anything
+    /// Only check the Dockerfile for mistakes; exit with code 1 if there are any
     #[arg(long, conflicts_with = "push", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = on_or_off)]
     check: Option<bool>,
     /// Show warnings only, as --progress quiet does

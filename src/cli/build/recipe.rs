@@ -80,7 +80,7 @@ impl<'a> Recipe<'a> {
             (access.progress)(Event::RecipeTaken { taken, left });
         }
         let title = match &opened.dockerfile {
-            Some(_) => "(it is empty: only a Dockerfile came)".to_owned(),
+            Some(_) => "(it is empty: only a Dockerfile was given)".to_owned(),
             None => context.unwrap_or(Path::new(".")).display().to_string(),
         };
         let (directories, arguments) = (Vec::new(), flags.arguments()?);
@@ -199,7 +199,7 @@ impl Recipe<'_> {
         }
         let found = git::checkout(self.root()).unwrap_or_else(|error| {
             let hint = error.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
-            let message = format!("no revision, source and commit time from git: {}{hint}", error.message);
+            let message = format!("cannot take revision, source and commit time from git: {}{hint}", error.message);
             progress(Event::Warning { kind: WarningKind::RevisionUnknown, message: &message });
             None
         });
@@ -240,7 +240,7 @@ impl Recipe<'_> {
                 if self.is_blank && **spec == nothing {
                     let message = format!("the spec in {} is empty: there is nothing to build", self.title);
                     return Err(
-                        Error::input(message).with_hint("it names a base, or files to add, as --add SRC:DST does, too")
+                        Error::input(message).with_hint("name a base, or files to add; --add SRC:DST adds some, too")
                     );
                 }
                 warn::of_labels(&label::faults(&spec.labels), progress);
@@ -263,7 +263,7 @@ impl Recipe<'_> {
         }
         if let (Some(first), true) = (lowered.warnings.first(), dockerfile.directives.check.error) {
             let error = Error::input(format!("{}: {}", first.rule.name(), first.message));
-            return Err(error.with_excerpt(first.place.clone()).with_hint("`# check=error=true` makes it one"));
+            return Err(error.with_excerpt(first.place.clone()).with_hint("`# check=error=true` makes this an error"));
         }
         warn::of_labels(&lowered.label_faults, progress);
         warn::of_git_arguments(&lowered.git_arguments, self.flags.git_args, self.is_release, progress);
@@ -307,7 +307,7 @@ impl Recipe<'_> {
     /// The Dockerfile, and what its context leaves out. Fails for a spec, for which `flag` is not.
     fn dockerfile(&self, flag: &str) -> Result<(&Dockerfile, &[String])> {
         match &self.kind {
-            RecipeKind::Spec(_) => Err(Error::usage(format!("{flag} is for Dockerfiles"))),
+            RecipeKind::Spec(_) => Err(Error::usage(format!("{flag} is only for Dockerfiles"))),
             RecipeKind::Dockerfile { dockerfile, ignore } => Ok((dockerfile, ignore)),
         }
     }

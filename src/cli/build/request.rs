@@ -156,7 +156,7 @@ impl BuildRequest<'_> {
                 bases.find(name, platform).inspect_err(|error| {
                     // One that does not exist is what this ends with.
                     if error.kind != ErrorKind::NotFound {
-                        let message = format!("the checks do without the image {name}: {}", error.message);
+                        let message = format!("the checks run without the image {name}: {}", error.message);
                         progress(Event::Warning { kind: WarningKind::CheckWithoutBase, message: &message });
                     }
                 })
@@ -285,7 +285,7 @@ impl BuildRequest<'_> {
         let is_kept = self.output.is_kept() || self.output.is_noted() || !names.is_empty();
         if outputs.is_empty() && !is_kept && matches!(self.delivery, Delivery::Outputs) {
             let message =
-                "the image has no name and goes nowhere: name it with -t, write it with -o, or push it with --push";
+                "the image has no name and no output: name it with -t, write it with -o, or push it with --push";
             progress(Event::Warning { kind: WarningKind::NoOutput, message });
         }
         let agents = KeyAgents::start(&self.build.run, store)?;

@@ -21,7 +21,7 @@ pub fn value(source: &SecretSource) -> Result<Vec<u8>> {
                 let mut bytes = Vec::new();
                 File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
                 match bytes.len() as u64 > LARGEST {
-                    true => Err(io::Error::other(format!("it is larger than {LARGEST} bytes, which no secret may be"))),
+                    true => Err(io::Error::other(format!("it is larger than {LARGEST} bytes, too large for a secret"))),
                     false => Ok(bytes),
                 }
             };

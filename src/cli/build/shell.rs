@@ -12,7 +12,7 @@ pub fn check(flags: &RunFlags) -> Result<()> {
     match flags.on_failure {
         Some(_) if !terminal::is_there() => {
             Err(Error::usage("--on-failure=shell needs a terminal on standard input and standard error")
-                .with_hint("leave it out where nobody is there to type, as in CI"))
+                .with_hint("leave it out where nobody can type, as in CI"))
         }
         _ => Ok(()),
     }
@@ -22,7 +22,7 @@ pub fn check(flags: &RunFlags) -> Result<()> {
 pub fn open(reporter: &Reporter, failure: &str, run: RunShell<'_>) -> Result<()> {
     reporter.suspended(|| {
         tell(failure);
-        tell("this is a shell in what it has left: `exit` ends it, and the build");
+        tell("this is a shell in what the command has left: `exit` ends it, and the build");
         terminal::lend(run)
     })
 }

@@ -15,12 +15,12 @@ pub fn times(flag: Option<&str>, epoch: Option<i64>, checkout: Option<&Checkout>
         Some("preserve") => return Ok((usual, Modified::Preserve)),
         Some("now") => date::now(),
         Some("git") => commit.ok_or_else(|| {
-            Error::input("--timestamp git: the context is in no git checkout with a commit")
+            Error::input("--timestamp git: the context is not in a git checkout with a commit")
                 .with_hint("give the time in seconds since 1970")
         })?,
         Some(seconds) => seconds.parse().map_err(|_| {
             Error::usage(format!("--timestamp: `{seconds}` is not a time"))
-                .with_hint("it is a number of seconds since 1970, git, now or preserve")
+                .with_hint("it must be a number of seconds since 1970, git, now or preserve")
         })?,
     };
     Ok((Some(given), Modified::At(given)))

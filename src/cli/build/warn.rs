@@ -23,11 +23,12 @@ pub fn of_outputs_within(plan: &Plan, contexts: &[PathBuf], outputs: &[Output], 
     for output in outputs {
         if output.path().is_some_and(is_copied) {
             let message = format!(
-                "{output} is among what is copied, and each build has the last one in it: name it in {DOCKERIGNORE}, or write it elsewhere"
+                "{output} is among the files that are copied, so each build contains the one before: name it in \
+                    {DOCKERIGNORE}, or write it elsewhere"
             );
             progress(Event::Warning { kind: WarningKind::OutputAmongInputs, message: &message });
         } else if output.path().is_some_and(|path| plan.adds().any(|add| reaches(add, contexts, path))) {
-            let message = format!("{output} is among what is added: `exclude` it, or write it elsewhere");
+            let message = format!("{output} is among the files that are added: `exclude` it, or write it elsewhere");
             progress(Event::Warning { kind: WarningKind::OutputAmongInputs, message: &message });
         }
     }
@@ -46,7 +47,7 @@ pub fn of_git_arguments(found: &Map<String>, asked: Option<bool>, is_usual: bool
     }
     let message = if is_usual {
         let given: Vec<String> = found.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        format!("taken from the tag and git: {} (--git-args=false leaves them without)", given.join(", "))
+        format!("taken from the tag and git: {} (--git-args=false leaves them unset)", given.join(", "))
     } else {
         let names: Vec<&str> = found.keys().map(String::as_str).collect();
         format!("no value for ARG {}: --git-args takes it from the tag and git", names.join(", "))
@@ -58,7 +59,8 @@ pub fn of_git_arguments(found: &Map<String>, asked: Option<bool>, is_usual: bool
 pub fn of_dockerignore(plan: &Plan, contexts: &[PathBuf], progress: Progress<'_>) {
     let is_added = |context: &PathBuf| plan.adds().any(|add| reaches(add, contexts, &context.join(DOCKERIGNORE)));
     if contexts.first().is_some_and(is_added) {
-        let message = format!("{DOCKERIGNORE} is not read, and added itself: name its patterns and it in `exclude`");
+        let message =
+            format!("{DOCKERIGNORE} is not read, and is added itself: put its patterns and its name into `exclude`");
         progress(Event::Warning { kind: WarningKind::DockerignoreNotRead, message: &message });
     }
 }

@@ -23,14 +23,15 @@ use crate::source::step_cache::{RegistrySteps, entry::StepEntry};
 
 /// Remove the steps from a registry that no build has used or written for a while, and old cache mounts
 ///
-/// Uses are noted by the builds that may write there (--cache-to). Of cache mounts (--cache-mounts) those are old that were not
-/// written for so long; the newest of each stays. Nothing else is removed, and nothing by any other command. Their layers go when the registry next collects its garbage.
+/// Uses are noted by the builds that may write there (--cache-to). Cache mounts (--cache-mounts) are old if they were not
+/// written for this long; the newest of each stays. Nothing else is removed, and no other command removes anything. Their
+/// layers go when the registry next collects its garbage.
 #[derive(Debug, Args)]
 pub struct SweepArguments {
     /// The cache, as `ref` of --cache-to or --cache-mounts names it
     #[arg(value_parser = listed_cache)]
     name: Reference,
-    /// Remove what was not used or written for so long, such as 14d or 36h
+    /// Remove what was not used or written for this long, such as 14d or 36h
     #[arg(long, value_name = "DURATION", value_parser = value::<Age>, default_value = "14d")]
     older_than: Age,
     /// Show what would be removed, and remove nothing

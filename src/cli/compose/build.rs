@@ -35,7 +35,7 @@ pub struct ComposeBuildArguments {
     /// Build what services depend on, too
     #[arg(long)]
     with_dependencies: bool,
-    /// Only look for what the Dockerfiles should not say
+    /// Only check the Dockerfiles for mistakes
     #[arg(long)]
     check: bool,
     /// Show what would be built, as a bake file
@@ -132,7 +132,7 @@ pub fn run(
     }
     let requests = arguments.requests(project)?;
     if requests.is_empty() {
-        tell("no service is to be built");
+        tell("there is no service to build");
         return Ok(());
     }
     if flags.dry_run {

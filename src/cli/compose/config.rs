@@ -18,7 +18,7 @@ use crate::plan::compose::{
 use crate::store::Store;
 use crate::store::pending::PendingFile;
 
-/// Show what compose files say together
+/// Show compose files merged into one
 #[derive(Debug, Args)]
 pub struct ComposeConfigArguments {
     /// Services that are shown, with those that they depend on [default: all]
@@ -30,7 +30,7 @@ pub struct ComposeConfigArguments {
     /// Write to FILE
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Only look for what is wrong
+    /// Only check the files
     #[arg(short, long)]
     quiet: bool,
     /// Leave variables as they are
@@ -42,10 +42,10 @@ pub struct ComposeConfigArguments {
     /// Leave files of variables as they are
     #[arg(long)]
     no_env_resolution: bool,
-    /// Do not look for what is missing
+    /// Do not check for what is missing
     #[arg(long)]
     no_consistency: bool,
-    /// Leave unsaid what the files leave unsaid
+    /// Do not fill in what the files leave out
     #[arg(long)]
     no_normalize: bool,
     /// Show names of images with the digests that registries have for them
@@ -80,13 +80,13 @@ struct ConfigQuestion {
     /// List the profiles
     #[arg(long)]
     profiles: bool,
-    /// List the variables that are seen
+    /// List the variables that are available
     #[arg(long)]
     environment: bool,
     /// List the variables that the files name
     #[arg(long)]
     variables: bool,
-    /// List a digest of what each of these services says; * for all
+    /// List a digest of the definition of each of these services; * for all
     #[arg(long, value_name = "SERVICES")]
     hash: Option<String>,
 }
@@ -178,7 +178,7 @@ fn check_container_names(told: &YamlNode) -> Result<()> {
     for (service, node) in told.entries_of("services") {
         let Some(name) = node.get("container_name") else { continue };
         if let Some(other) = known.insert(name.text().unwrap_or_default(), service) {
-            let error = format!("the services `{other}` and `{service}` have one name for their containers");
+            let error = format!("the services `{other}` and `{service}` have the same name for their containers");
             return Err(name.blame(Error::input(error)));
         }
     }

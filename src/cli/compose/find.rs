@@ -18,7 +18,7 @@ use crate::plan::quantity;
 /// The flags that say which project is meant.
 #[derive(Debug, Args)]
 pub struct ProjectFlags {
-    /// Compose file, the later ones laid over the earlier; - is standard input [default: compose.yaml, docker-compose.yml]
+    /// Compose file, later ones override earlier ones; - is standard input [default: compose.yaml, docker-compose.yml]
     #[arg(short, long, value_name = "FILE")]
     file: Vec<PathBuf>,
     /// Directory that paths are relative to [default: that of the first file]
@@ -36,7 +36,7 @@ pub struct ProjectFlags {
     /// Keep what no service uses, in `config`
     #[arg(long)]
     pub all_resources: bool,
-    /// Say what would be done
+    /// Show what would be done
     #[arg(long)]
     pub dry_run: bool,
     #[arg(long, hide = true)]
@@ -215,7 +215,7 @@ fn usual_files(directory: &Path) -> Result<Vec<PathBuf>> {
         let Some(file) = files.first() else { continue };
         if files.len() > 1 {
             tell(&format!(
-                "warning: there are {} compose files in {}: {} is taken",
+                "warning: there are {} compose files in {}: using {}",
                 files.len(),
                 directory.display(),
                 name(file)
@@ -225,7 +225,7 @@ fn usual_files(directory: &Path) -> Result<Vec<PathBuf>> {
         return Ok([file].into_iter().chain(overrides.first()).cloned().collect());
     }
     Err(Error::not_found(format!("there is no compose file in {} or above it", directory.display()))
-        .with_hint(format!("name one with -f: it is looked for as {}", NAMES.join(", "))))
+        .with_hint(format!("name one with -f; by default it is one of {}", NAMES.join(", "))))
 }
 
 fn name(path: &Path) -> String {

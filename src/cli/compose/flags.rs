@@ -27,10 +27,10 @@ pub struct ServiceFlags {
     /// Push images that have a name of their own
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = on_or_off)]
     push: Option<bool>,
-    /// Ask registries what the tags of bases stand for, in any case
+    /// Always ask registries what the tags of bases stand for
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = on_or_off)]
     pub pull: Option<bool>,
-    /// Run every command, whatever earlier builds have left
+    /// Run every command, and use nothing from earlier builds
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = on_or_off)]
     pub no_cache: Option<bool>,
     /// Give an SSH agent: default, or a name and its socket or keys

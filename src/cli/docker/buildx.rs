@@ -40,7 +40,7 @@ enum BuildxCommand {
     Version(NoArguments),
 }
 
-/// Take a name for the builder
+/// Accept a name for the builder
 #[derive(Debug, Args)]
 struct CreateArguments {
     #[arg(long)]

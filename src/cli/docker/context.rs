@@ -9,7 +9,7 @@ use crate::cli::format::Format;
 use crate::cli::print::{answer, answer_json, answer_lines};
 use crate::error::Result;
 
-/// Tell of the place where images are built, which is always this one
+/// Show where images are built, which is always here
 #[derive(Debug, Args)]
 pub struct ContextArguments {
     #[command(subcommand)]
@@ -29,7 +29,7 @@ enum ContextCommand {
     Use(ContextNameArguments),
 }
 
-/// Take a name for this place
+/// Accept a name for this place
 #[derive(Debug, Args)]
 struct ContextNameArguments {
     #[arg(value_name = "CONTEXT", required = true)]

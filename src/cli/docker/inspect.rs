@@ -23,13 +23,13 @@ pub struct DockerInspectArguments {
     /// Show it as a Go template says, such as '{{.Id}}' or '{{json .Config}}', or json
     #[arg(short, long, value_name = "FORMAT", value_parser = value::<Format>)]
     format: Option<Format>,
-    /// Kind of what is inspected; there are images alone
+    /// Kind of what is inspected; there are only images
     #[arg(long, value_name = "TYPE", hide = true)]
     r#type: Option<String>,
-    /// Accepted, as docker has it
+    /// Accepted, as with docker
     #[arg(short, long, hide = true)]
     size: bool,
-    /// Platform of which the image is meant [default: that of this machine]
+    /// Platform whose image is meant [default: that of this machine]
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<Platform>,
 }

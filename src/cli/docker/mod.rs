@@ -157,12 +157,12 @@ enum SystemCommand {
     Prune(SystemPruneArguments),
 }
 
-/// Remove what no name keeps from the local store; also what builds would take from there
+/// Remove what no name keeps from the local store, including what builds could reuse
 #[derive(Debug, Args)]
 struct SystemPruneArguments {
     #[command(flatten)]
     images: prune::ImagePruneArguments,
-    /// Accepted, as docker has it: there are no volumes
+    /// Accepted, as with docker: there are no volumes
     #[arg(long, hide = true)]
     volumes: bool,
 }

@@ -25,10 +25,10 @@ pub struct DockerPushArguments {
     /// Push all tags of the name
     #[arg(short, long)]
     all_tags: bool,
-    /// Say nothing but the name
+    /// Print only the name
     #[arg(short, long)]
     quiet: bool,
-    /// Accepted, as docker has it
+    /// Accepted, as with docker
     #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     disable_content_trust: Option<String>,
     /// Accepted: all platforms are pushed

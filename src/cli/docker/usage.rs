@@ -22,7 +22,7 @@ use crate::store::{Item, LocalStore};
 /// Show what builds have left in the local store
 #[derive(Debug, Args)]
 pub struct DiskUsageArguments {
-    /// Show only what was not used for so long or since then: until=TIME; or of one kind: type=KIND
+    /// Show only what was not used for this long or since then: until=TIME; or one kind: type=KIND
     #[arg(long, value_name = "FILTER")]
     filter: Vec<String>,
     /// Show each as a Go template says, such as '{{.ID}} {{.Size}}', or json
@@ -189,7 +189,8 @@ fn rows(environment: &Environment, filters: &[String]) -> Result<Vec<UsageRow>> 
 const CACHE_MOUNT: &str = "cache mount";
 
 fn unknown(filter: &str) -> Error {
-    Error::usage(format!("the filter `{filter}` is not known")).with_hint("known are until=TIME, type=KIND and id=ID")
+    Error::usage(format!("the filter `{filter}` is not known"))
+        .with_hint("known filters are until=TIME, type=KIND and id=ID")
 }
 
 /// As many digits as docker's own have.

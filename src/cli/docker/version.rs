@@ -55,7 +55,7 @@ pub fn version(arguments: &VersionArguments) -> Result<()> {
         format!(" Version:           {VERSION}"),
         format!(" OS/Arch:           linux/{}", architecture()),
         String::new(),
-        "Server: none, for none is needed".to_owned(),
+        "Server: none, because none is needed".to_owned(),
         format!(" Version:           {VERSION}"),
     ];
     show(arguments.format.as_ref(), &told, lines)
@@ -82,7 +82,7 @@ pub fn info(arguments: &InfoArguments, environment: &Environment) -> Result<()> 
         format!("Client: {NAME}"),
         format!(" Version:    {VERSION}"),
         String::new(),
-        "Server: none, for none is needed".to_owned(),
+        "Server: none, because none is needed".to_owned(),
         " Containers: 0".to_owned(),
         format!(" Images: {images}"),
         format!(" Server Version: {VERSION}"),

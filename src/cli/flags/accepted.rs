@@ -63,24 +63,24 @@ impl AcceptedFlags {
         if is_wanted(&self.provenance) || attestation("provenance").is_some() {
             return Err(refused(
                 "--provenance",
-                "no provenance is written",
+                "ocibake does not write provenance",
                 "leave it out, or write --provenance=false",
             ));
         }
         if is_wanted(&self.sbom) || attestation("sbom").is_some() {
             return Err(refused(
                 "--sbom",
-                "no SBOM is written",
+                "ocibake does not write an SBOM",
                 "leave it out, or make one of the image with another tool",
             ));
         }
         if !self.policy.is_empty() {
-            return Err(refused("--policy", "no policies are read", "leave it out"));
+            return Err(refused("--policy", "ocibake does not read policies", "leave it out"));
         }
         if self.security_opt.iter().any(|option| option.starts_with("seccomp")) {
             return Err(refused(
                 "--security-opt",
-                "commands always have docker's filter of system calls",
+                "ocibake always gives commands docker's filter of system calls",
                 "leave it out",
             ));
         }
@@ -111,5 +111,5 @@ impl AcceptedFlags {
 }
 
 fn refused(flag: &str, what: &str, instead: &str) -> Error {
-    Error::usage(format!("{flag}: {what} by ocibake")).with_hint(instead)
+    Error::usage(format!("{flag}: {what}")).with_hint(instead)
 }

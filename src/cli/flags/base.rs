@@ -70,7 +70,7 @@ impl FromStr for Pull {
                 Some(true) => Ok(Pull::Always),
                 Some(false) => Ok(Pull::Usual),
                 None => Err(Error::usage(format!("`{text}` does not say when to pull"))
-                    .with_hint("it is always, missing or never")),
+                    .with_hint("it must be always, missing or never")),
             },
         }
     }

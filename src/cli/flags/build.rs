@@ -23,7 +23,7 @@ pub struct BuildFlags {
     /// else the time of the git commit, else 0, and files have 1980-01-01: a layer changes with its files alone.
     #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
     pub timestamp: Option<String>,
-    /// Put all that the build itself changes into one layer over the base
+    /// Put everything that the build changes into one layer on top of the base
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = on_or_off)]
     pub squash: Option<bool>,
     #[command(flatten)]

@@ -20,9 +20,10 @@ use crate::source::step_cache::{ServerUrl, StepDestination, StepPlace};
 pub struct CacheFlags {
     /// Take what other machines have built: an image, type=registry,ref=NAME, type=local,src=DIR or type=http,url=URL
     ///
-    /// A NAME alone is an image that ocibake has built with the same --compression, on whatever machine, named as for `inspect`:
-    /// layers that come out the same are neither compressed here nor sent to the registry that it is in, and steps that it says it
-    /// came about by (type=inline) are not done again. With a type it is what --cache-to has written: steps that were done on the same content are not done again. What cannot be had is a warning.
+    /// A NAME alone is an image that ocibake has built with the same --compression, on whatever machine, named as for
+    /// `inspect`: layers that come out the same are neither compressed here nor sent to the registry that it is in, and steps
+    /// that it says it came about by (type=inline) are not done again. With a type it is what --cache-to has written: steps
+    /// that were done on the same content are not done again. What cannot be read is a warning.
     #[arg(long, value_name = "CACHE", value_parser = value::<CacheSource>)]
     cache_from: Vec<CacheSource>,
     /// Keep the steps of this build for other machines: type=registry,ref=NAME, type=local,dest=DIR, type=http,url=URL or type=inline
@@ -41,10 +42,10 @@ pub struct CacheFlags {
 pub struct SharedCacheFlags {
     /// Keep the directories of `RUN --mount=type=cache` for other machines: NAME, or type=registry,ref=NAME,key=LOCKFILE
     ///
-    /// A directory in which nothing is yet is filled from there when a command is about to use it; what commands have changed goes there
-    /// once the build has come to its end. `key` names files of the context, such as Cargo.lock or **/go.sum, and may be given more than once: what was filled
-    /// for the same content is taken, or else what was written last. mode=pull or mode=push does one alone, and more than max-size=4g, a
-    /// tar's, does not travel. What cannot be had or written is a warning.
+    /// An empty directory is filled from there when a command is about to use it; what commands have changed is written there
+    /// when the build ends. `key` names files of the context, such as Cargo.lock or **/go.sum, and may be given more than once:
+    /// what was filled for the same content is taken, or else what was written last. mode=pull or mode=push does one alone, and
+    /// more than max-size=4g, a tar's, does not travel. What cannot be read or written is a warning.
     #[arg(long, value_name = "CACHE", value_parser = value::<MountPlace>)]
     cache_mounts: Option<MountPlace>,
     /// Sign what --cache-to and --cache-mounts write with the Ed25519 key in this PEM file
@@ -52,8 +53,8 @@ pub struct SharedCacheFlags {
     cache_sign: Option<PathBuf>,
     /// Take only steps and cache mounts that are signed with the key whose public half is in this PEM file
     ///
-    /// So may a repository be read that others write to, such as the builds of pull requests. Given more than once, any of
-    /// the keys will do.
+    /// With this, a repository may be read that others write to, such as the builds of pull requests. Given more than once, any
+    /// of the keys will do.
     #[arg(long, value_name = "FILE")]
     cache_verify: Vec<PathBuf>,
 }
@@ -146,14 +147,13 @@ impl CacheFlags {
         }
         if is_squashed {
             return Err(Error::usage(
-                "--cache-to type=inline says what the layers of an image are, and --squash makes one of them all",
+                "--cache-to type=inline lists the layers of an image, but --squash merges them into one",
             ));
         }
         // Else what was signed would depend on what the cache has.
         let takes = !self.cache_from.is_empty() || self.mounts().is_some_and(|mounts| mounts.pulls);
         if self.shared.cache_sign.is_some() && self.shared.cache_verify.is_empty() && takes {
-            let message =
-                "--cache-to type=inline does not sign what --cache-from or --cache-mounts has taken from anybody";
+            let message = "--cache-to type=inline does not sign what --cache-from or --cache-mounts takes from anyone";
             return Err(Error::usage(message).with_hint("add --cache-verify KEY, so that only what is signed is taken"));
         }
         Ok(true)
@@ -255,14 +255,14 @@ impl FromStr for CacheDestination {
             Some("max") => true,
             Some(mode) => {
                 return Err(
-                    Error::usage(format!("there is no mode `{mode}` of a cache")).with_hint("known are min and max")
+                    Error::usage(format!("there is no cache mode `{mode}`")).with_hint("known modes are min and max")
                 );
             }
         };
         let must_succeed = match fields.of("ignore-error") {
             None | Some("true") => false,
             Some("false") => true,
-            Some(other) => return Err(Error::usage(format!("ignore-error is true or false, not `{other}`"))),
+            Some(other) => return Err(Error::usage(format!("ignore-error must be true or false, not `{other}`"))),
         };
         Ok(CacheDestination::Steps(StepDestination { place, all_steps, must_succeed }))
     }
@@ -276,12 +276,12 @@ impl FromStr for MountPlace {
         let fields = Fields::read(text).unwrap_or_else(|| Fields(registry.to_vec()));
         if fields.kind() != "registry" {
             return Err(Error::usage(format!("there are no cache mounts of type `{}`", fields.kind()))
-                .with_hint("known is registry, as in type=registry,ref=NAME"));
+                .with_hint("the known type is registry, as in type=registry,ref=NAME"));
         }
         let known = ["type", "ref", "key", "max-size", "mode"];
         if let Some((name, _)) = fields.0.iter().find(|(name, _)| !known.contains(name)) {
             return Err(Error::usage(format!("cache mounts have no `{name}`"))
-                .with_hint("known are ref, key, max-size and mode"));
+                .with_hint("known fields are ref, key, max-size and mode"));
         }
         let reference = growing(fields.needed("ref", "it does not say where: add ref=NAME")?)?;
         let (pulls, pushes) = match fields.of("mode") {
@@ -290,7 +290,7 @@ impl FromStr for MountPlace {
             Some("push") => (false, true),
             Some(mode) => {
                 return Err(Error::usage(format!("there is no mode `{mode}` of cache mounts"))
-                    .with_hint("known are pull, push and both"));
+                    .with_hint("known modes are pull, push and both"));
             }
         };
         let lock_files = fields.0.iter().filter(|(name, _)| *name == "key").map(|(_, value)| (*value).to_owned());
@@ -336,7 +336,7 @@ impl<'t> Fields<'t> {
 fn growing(name: &str) -> Result<Reference> {
     let reference: Reference = name.parse()?;
     if reference.digest().is_some() {
-        return Err(Error::usage(format!("`{reference}` has a digest, and a cache grows"))
+        return Err(Error::usage(format!("`{reference}` has a digest, but a cache changes"))
             .with_hint("leave out what follows the `@`"));
     }
     checked(reference)
@@ -356,7 +356,7 @@ fn checked(reference: Reference) -> Result<Reference> {
 fn unavailable(kind: &str) -> Result<&'static str> {
     UNAVAILABLE.into_iter().find(|known| *known == kind).ok_or_else(|| {
         Error::usage(format!("there is no cache of type `{kind}`"))
-            .with_hint("known are registry, local, inline, http, gha, s3 and azblob")
+            .with_hint("known types are registry, local, inline, http, gha, s3 and azblob")
     })
 }
 
@@ -431,7 +431,7 @@ mod tests {
             ("type=registry", "it does not say where to"),
             ("type=local,src=x", "it does not say which directory"),
             ("type=registry,ref=a,mode=all", "there is no mode `all`"),
-            ("type=registry,ref=a,ignore-error=yes", "ignore-error is true or false"),
+            ("type=registry,ref=a,ignore-error=yes", "ignore-error must be true or false"),
             (&*long, "the tag `"),
             (&*digest, "`docker.io/team/app@sha256:"),
             ("type=floppy,dest=x", "there is no cache of type `floppy`"),

@@ -32,8 +32,8 @@ pub fn find() -> Result<Arc<[u8]>> {
     }
     match PLACES.map(Path::new).into_iter().find(|path| path.is_file()) {
         Some(path) => read(path),
-        None => Err(Error::usage("--host-ca: this machine has no file of the certificates that it trusts")
-            .with_hint(format!("install ca-certificates, or name the file of yours in {FILE}"))),
+        None => Err(Error::usage("--host-ca: this machine has no file of trusted certificates")
+            .with_hint(format!("install ca-certificates, or name your own file in {FILE}"))),
     }
 }
 
@@ -43,7 +43,7 @@ fn read(path: &Path) -> Result<Arc<[u8]>> {
     File::open(path).map_err(failed)?.take(LARGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
     let begin = b"-----BEGIN ";
     if bytes.len() as u64 > LARGEST || !bytes.windows(begin.len()).any(|part| part == begin) {
-        return Err(Error::usage(format!("--host-ca: {} is no file of certificates", path.display())).with_hint(
+        return Err(Error::usage(format!("--host-ca: {} is not a file of certificates", path.display())).with_hint(
             "it holds certificates in PEM: lines between -----BEGIN CERTIFICATE----- and -----END CERTIFICATE-----",
         ));
     }
@@ -60,7 +60,7 @@ mod tests {
         let path = place.path().join("ca.pem");
         assert!(read(&path).unwrap_err().message.starts_with("cannot read the certificates in "));
         std::fs::write(&path, "none").unwrap();
-        assert!(read(&path).unwrap_err().message.ends_with("is no file of certificates"));
+        assert!(read(&path).unwrap_err().message.ends_with("is not a file of certificates"));
         let text = "# one\n-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n";
         std::fs::write(&path, text).unwrap();
         assert_eq!(*read(&path).unwrap(), *text.as_bytes());

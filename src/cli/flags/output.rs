@@ -33,8 +33,9 @@ pub struct OutputFlags {
     /// name=docker|podman|containerd|kind|k3d|minikube; type=docker without dest does so where there is one.
     ///
     /// type=oci,dest=FILE is an OCI archive, with tar=false a layout; type=docker,dest=FILE is for `docker load`.
-    /// type=local,dest=DIR and type=tar,dest=FILE are the files of the image; limit=SIZE is what they may have together,
-    /// by default 4g or 100 times what is compressed. dest=- is standard output, which then does not have the digest. Several outputs of one build are written in their order.
+    /// type=local,dest=DIR and type=tar,dest=FILE are the files of the image; limit=SIZE is the most that they may have
+    /// together, by default 4g or 100 times the compressed size. dest=- is standard output, which then does not have the
+    /// digest. Several outputs of one build are written in their order.
     #[arg(short, long, value_name = "OUTPUT", value_parser = value::<OutputFlag>)]
     output: Vec<OutputFlag>,
     /// Load into an engine that is there, as -o type=engine does
@@ -51,10 +52,10 @@ pub struct OutputFlags {
     pub no_stat_cache: bool,
     #[command(flatten)]
     pub cache: CacheFlags,
-    /// Build twice without what earlier builds have left, and fail if the second comes out differently
+    /// Build twice without using earlier builds, and fail if the second build comes out differently
     ///
-    /// The error names the first file that differs, what about it, and the step that has made it. The second build is made
-    /// apart, with cache mounts that are empty, and goes nowhere; nothing is written unless both are the same.
+    /// The error names the first file that differs, how it differs, and the step that made it. The second build is separate,
+    /// has empty cache mounts and is not kept; nothing is written unless both are the same.
     #[arg(long)]
     pub verify_rebuild: bool,
     /// Allow plain HTTP, and TLS certificates that cannot be verified
@@ -128,7 +129,9 @@ impl OutputFlags {
     pub fn streams(&self) -> Result<bool> {
         let streams = self.written().any(|output| output.is_standard_output());
         match streams && io::stdout().is_terminal() {
-            true => Err(Error::usage("an image is not written to a terminal").with_hint("name a file, or use a pipe")),
+            true => {
+                Err(Error::usage("an image cannot be written to a terminal").with_hint("name a file, or use a pipe"))
+            }
             false => Ok(streams),
         }
     }
@@ -214,7 +217,7 @@ impl OutputFlags {
     pub fn check_notes(&self, names: &[Reference]) -> Result<()> {
         if self.image_refs.is_some() && names.is_empty() {
             return Err(
-                Error::usage("--image-refs lists names, and the image has none").with_hint("name it with -t NAME")
+                Error::usage("--image-refs lists names, but the image has none").with_hint("name it with -t NAME")
             );
         }
         let files = [&self.iidfile, &self.metadata_file, &self.image_refs];
@@ -310,7 +313,7 @@ fn engine(text: &str, fields: &[(&str, &str)]) -> Result<Option<EngineKind>> {
             "name" => wanted = Some(value.parse().map_err(Error::on_command_line)?),
             _ => {
                 return Err(Error::usage(format!("`{key}={value}` in the output `{text}` is not known"))
-                    .with_hint("known for an engine is name=docker|podman|containerd|kind|k3d|minikube"));
+                    .with_hint("an engine takes name=docker|podman|containerd|kind|k3d|minikube"));
             }
         }
     }
@@ -337,7 +340,7 @@ fn image(text: &str, fields: &[(&str, &str)], mut image: ImageFields) -> Result<
             _ if image.annotations.set_field(key, value)? => {}
             _ => {
                 return Err(Error::usage(format!("`{key}={value}` in the output `{text}` is not known")).with_hint(
-                    "known for an image are name=NAME, push=BOOL, push-by-digest=BOOL and annotation[-PLACE].KEY=VALUE",
+                    "an image takes name=NAME, push=BOOL, push-by-digest=BOOL and annotation[-PLACE].KEY=VALUE",
                 ));
             }
         }

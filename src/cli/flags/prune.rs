@@ -16,28 +16,28 @@ use crate::store::prune::{Bound, free_space};
 /// The flags that say what may go of what no name keeps.
 #[derive(Debug, Args)]
 pub struct PruneFlags {
-    /// Remove every blob and record, all that is unpacked, and all cache mounts, as far as no name keeps them
+    /// Remove every blob and record, everything that is unpacked, and all cache mounts, unless a name keeps them
     #[arg(short, long)]
     pub all: bool,
-    /// Accepted, as docker has it: nothing is asked
+    /// Accepted, as with docker: nothing is asked
     #[arg(short, long, hide = true)]
     force: bool,
     /// Remove until no more than this is left, such as 500m or 2GB, instead of the limit
     #[arg(long, value_name = "SIZE", value_parser = value::<Size>, aliases = ["keep-storage", "reserved-space"])]
     keep_size: Option<Size>,
-    /// The same; --keep-size stays even where this is less
+    /// The same; --keep-size is kept even where this is less
     #[arg(long, value_name = "SIZE", value_parser = value::<Size>)]
     max_used_space: Option<Size>,
-    /// Remove until so much of the disk is free; --keep-size stays even then
+    /// Remove until this much of the disk is free; --keep-size is kept even then
     #[arg(long, value_name = "SIZE", value_parser = value::<Size>)]
     min_free_space: Option<Size>,
-    /// Remove what was not used for so long, such as 7d or 24h; with --keep-size, until that is reached
+    /// Remove what was not used for this long, such as 7d or 24h; with --keep-size, until that is reached
     #[arg(long, value_name = "DURATION", value_parser = value::<Age>)]
     unused_for: Option<Age>,
-    /// Remove what until=TIME says: what was not used since then, or for so long
+    /// Remove what until=TIME says: what was not used since then, or for this long
     #[arg(long, value_name = "FILTER", value_parser = value::<PruneFilter>)]
     filter: Vec<PruneFilter>,
-    /// Accepted, as docker has it
+    /// Accepted, as with docker
     #[arg(long, hide = true)]
     verbose: bool,
 }
@@ -88,7 +88,8 @@ fn kept(reserved: Option<u64>, most: Option<u64>, leaving: Option<u64>) -> Optio
     [most, leaving].into_iter().flatten().min().max(reserved)
 }
 
-const KNOWN: &str = "known is until=TIME, such as until=24h; of images also label=KEY[=VALUE] and label!=KEY[=VALUE]";
+const KNOWN: &str =
+    "known filters are until=TIME, such as until=24h; for images also label=KEY[=VALUE] and label!=KEY[=VALUE]";
 
 impl FromStr for PruneFilter {
     type Err = Error;

@@ -25,13 +25,13 @@ pub struct RecipeFlags {
     /// Give an ARG of the Dockerfile a value; without one, that of the environment variable of this name
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub build_arg: Vec<String>,
-    /// Give each ARG without a value that of the tag or of git, if its name asks for one
+    /// Fill each ARG without a value from the tag or from git, if its name asks for one
     ///
     /// VERSION is that of the tag; COMMIT, GIT_SHA, REVISION, VCS_REF and the like are the commit, BUILD_DATE, CREATED and the
     /// like its time, VCS_URL the repository, GIT_BRANCH the branch. `push` does so by itself where the tag is a version.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = on_or_off)]
     pub git_args: Option<bool>,
-    /// Take NAME in a Dockerfile for a directory, docker-image://REF, oci-layout://DIR[:TAG], a git or an http URL
+    /// Use for NAME in a Dockerfile a directory, docker-image://REF, oci-layout://DIR[:TAG], a git or an http URL
     #[arg(long, value_name = "NAME=PLACE", value_parser = value::<NamedContext>)]
     pub build_context: Vec<NamedContext>,
     /// Where a context has both, its Dockerfile is taken, as docker does who knows no other.

@@ -47,10 +47,10 @@ pub struct RunFlags {
     /// Allow commands what they ask for: network.host or security.insecure
     #[arg(long, value_name = "ENTITLEMENT", value_parser = value::<Entitlement>)]
     pub allow: Vec<Entitlement>,
-    /// Run every command, and read every file, whatever earlier builds have left
+    /// Run every command and read every file, and use nothing from earlier builds
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = on_or_off)]
     pub no_cache: Option<bool>,
-    /// Make these stages anew, whatever earlier builds have left
+    /// Build these stages without using anything from earlier builds
     #[arg(long, value_name = "STAGE", value_delimiter = ',', conflicts_with = "no_cache")]
     pub no_cache_filter: Vec<String>,
     /// Run commands of another architecture with this program, which is linked statically: arm64=/usr/bin/qemu-aarch64-static
@@ -59,10 +59,10 @@ pub struct RunFlags {
     /// Let commands trust the certificates that this machine trusts: those of SSL_CERT_FILE, or the system's
     #[arg(long)]
     host_ca: bool,
-    /// Open a shell in what a command has left that fails, before the build fails
+    /// If a command fails, open a shell in what it has left, before the build fails
     #[arg(long, value_name = "WHAT")]
     pub on_failure: Option<OnFailure>,
-    /// Write all that each command writes to a file in DIR: STAGE-NUMBER.log, as it comes
+    /// Write the output of each command to a file in DIR: STAGE-NUMBER.log, as it comes
     #[arg(long, value_name = "DIR")]
     pub log: Option<PathBuf>,
     /// How commands are kept apart from the machine: auto, ids, single-id or chroot [default: auto]
@@ -143,7 +143,7 @@ impl RunFlags {
         let (mut agents, mut ids) = (Map::new(), HashSet::new());
         for NamedAgent { id, paths } in &self.ssh {
             if !ids.insert(id) {
-                return Err(Error::usage(format!("the SSH agent `{id}` is there twice")));
+                return Err(Error::usage(format!("the SSH agent `{id}` is given twice")));
             }
             let usual = || env::var_os(AGENT).filter(|path| !path.is_empty()).map(PathBuf::from);
             let usual = if paths.is_empty() { usual() } else { None };
@@ -170,7 +170,7 @@ impl RunFlags {
                     agents.insert(id.clone(), (*socket).clone());
                 }
                 _ => {
-                    return Err(Error::usage(format!("the agent `{id}` has a socket and more"))
+                    return Err(Error::usage(format!("the agent `{id}` has more than one socket"))
                         .with_hint("name one socket, or files with keys"));
                 }
             }
@@ -194,8 +194,8 @@ fn emulators(given: &[String]) -> Result<Map<PathBuf>> {
         let architecture = platform.map_or(name.to_owned(), |platform| platform.architecture);
         if !emulated_architectures().any(|known| known == architecture) {
             let known: Vec<&str> = emulated_architectures().collect();
-            return Err(Error::usage(format!("there is no architecture `{name}` that could be emulated"))
-                .with_hint(format!("there are {}", known.join(", "))));
+            return Err(Error::usage(format!("there is no architecture `{name}` to emulate"))
+                .with_hint(format!("known architectures are {}", known.join(", "))));
         }
         let path = PathBuf::from(path);
         let metadata = fs::metadata(&path).map_err(|source| Error::io("find the emulator", &path, source))?;
@@ -211,7 +211,7 @@ fn emulators(given: &[String]) -> Result<Map<PathBuf>> {
 fn check_secret(path: &Path) -> Result<()> {
     let metadata = fs::metadata(path).map_err(|source| Error::io("read the secret", path, source))?;
     match metadata.is_dir() {
-        true => Err(Error::usage(format!("{} is a directory, and a secret is a file", path.display()))),
+        true => Err(Error::usage(format!("{} is a directory, but a secret must be a file", path.display()))),
         false => Ok(()),
     }
 }

@@ -27,10 +27,10 @@ pub struct SpecFlags {
     /// Set a label
     #[arg(long, value_name = "KEY[=VALUE]")]
     pub label: Vec<String>,
-    /// Set an annotation on manifests and index, or on one of both: index:KEY=VALUE, manifest:KEY=VALUE
+    /// Set an annotation on manifests and index, or on one of the two: index:KEY=VALUE, manifest:KEY=VALUE
     ///
-    /// `manifest[PLATFORM]:` means the manifest of one platform. `index-descriptor:` and `manifest-descriptor[PLATFORM]:` mean what
-    /// points to them. Several of these are parted by commas.
+    /// `manifest[PLATFORM]:` means the manifest of one platform. `index-descriptor:` and `manifest-descriptor[PLATFORM]:` mean
+    /// what points to them. Separate several of these with commas.
     #[arg(long, value_name = "KEY=VALUE")]
     pub annotation: Vec<String>,
     /// Entrypoint of containers: one word, or a JSON list of words

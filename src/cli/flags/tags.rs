@@ -45,7 +45,7 @@ impl TagChoice {
 /// The flags that say what a push may do to tags that are there already.
 #[derive(Debug, Args)]
 pub struct ReleaseFlags {
-    /// Move floating tags back, too, if a newer release holds them
+    /// Move floating tags back even if a newer release holds them
     #[arg(long)]
     force_tags: bool,
     /// Refuse to change an exact tag that stands for another image

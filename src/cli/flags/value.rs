@@ -17,7 +17,7 @@ pub fn value<T: FromStr<Err = Error>>(text: &str) -> Result<T, String> {
 
 /// Reads the value of a flag that is on or off, as docker's are: `--push`, `--push=true`, `--push=false`.
 pub fn on_or_off(text: &str) -> Result<bool, String> {
-    quantity::boolean(text).ok_or_else(|| "it is true or false".to_owned())
+    quantity::boolean(text).ok_or_else(|| "it must be true or false".to_owned())
 }
 
 /// Returns a function that says of an error that it lies in the value of the flag `--name`.

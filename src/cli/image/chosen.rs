@@ -15,7 +15,7 @@ pub fn chosen(
 ) -> Result<(Descriptor, Existing)> {
     let wanted = platform.cloned().unwrap_or_else(Platform::host);
     let found = choose(store, title, root, &wanted)?;
-    let (manifest, image) = found.ok_or_else(|| Error::input(format!("{title} is no image but an artifact")))?;
+    let (manifest, image) = found.ok_or_else(|| Error::input(format!("{title} is an artifact, not an image")))?;
     match platform {
         Some(platform) if platform.fit(&image.config.platform).is_none() => {
             Err(Error::not_found(format!("{title} has no image for {platform}"))

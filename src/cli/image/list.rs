@@ -25,10 +25,10 @@ pub struct ImageListArguments {
     /// Name of which all tags are listed, or one with a tag, or a pattern as in reference=PATTERN
     #[arg(value_name = "NAME[:TAG]")]
     name: Option<String>,
-    /// Accepted, as docker has it: nothing is hidden
+    /// Accepted, as with docker: nothing is hidden
     #[arg(short, long, hide = true)]
     all: bool,
-    /// Accepted, as docker has it: platforms are shown anyway
+    /// Accepted, as with docker: platforms are shown anyway
     #[arg(long, hide = true)]
     tree: bool,
     /// Show digests
@@ -174,7 +174,8 @@ impl FromStr for Filter {
     fn from_str(text: &str) -> Result<Self> {
         let unknown = || {
             Error::usage(format!("the filter `{text}` is not known")).with_hint(
-                "known are reference=PATTERN, label=KEY[=VALUE], before=IMAGE, since=IMAGE, until=TIME and dangling=BOOL",
+                "known filters are reference=PATTERN, label=KEY[=VALUE], before=IMAGE, since=IMAGE, until=TIME and \
+                    dangling=BOOL",
             )
         };
         let (key, value) = text.split_once('=').ok_or_else(unknown)?;

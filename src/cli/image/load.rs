@@ -16,7 +16,7 @@ use crate::source::image::Location;
 use crate::source::pulled::take;
 use crate::store::LocalStore;
 
-/// Have the images of an archive in the local store, under the names that they have there
+/// Load the images of an archive into the local store, under the names that they have there
 #[derive(Debug, Args)]
 pub struct LoadArguments {
     /// OCI archive, docker archive or OCI layout; - is standard input
@@ -51,7 +51,7 @@ pub fn run(arguments: &LoadArguments, environment: &Environment) -> Result<()> {
     })?;
     let found = location.find(&client, progress)?;
     if found.is_delta {
-        return Err(Error::input("a delta lacks what its reader has already")
+        return Err(Error::input("a delta lacks what its destination already has")
             .with_hint("complete it first: ocibake copy DELTA DST --since REF"));
     }
     if found.images.is_empty() {

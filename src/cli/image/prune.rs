@@ -12,9 +12,9 @@ use crate::error::Result;
 use crate::store::LocalStore;
 use crate::store::prune::Bound;
 
-/// Remove what no name keeps from the local store; also what builds would take from there
+/// Remove what no name keeps from the local store, including what builds could reuse
 ///
-/// Builds that run are waited for.
+/// Running builds are waited for.
 #[derive(Debug, Args)]
 pub struct ImagePruneArguments {
     /// Remove all names, too
@@ -23,7 +23,7 @@ pub struct ImagePruneArguments {
     /// Remove only what until=TIME says: what was made or used before; and names that label=KEY[=VALUE] or label!=KEY[=VALUE] says
     #[arg(long, value_name = "FILTER", value_parser = value::<PruneFilter>)]
     filter: Vec<PruneFilter>,
-    /// Accepted, as docker has it: nothing is asked
+    /// Accepted, as with docker: nothing is asked
     #[arg(short, long)]
     force: bool,
 }

@@ -14,7 +14,7 @@ use crate::progress::Progress;
 use crate::source::pulled::pull;
 use crate::store::LocalStore;
 
-/// Have an image of a registry in the local store
+/// Pull an image from a registry into the local store
 #[derive(Debug, Args)]
 pub struct PullArguments {
     /// Name in a registry; without a tag, latest
@@ -22,10 +22,10 @@ pub struct PullArguments {
     name: String,
     /// Platform whose layers are wanted [default: that of this machine]
     ///
-    /// The index is kept with all that it lists; layers for other platforms are had when something reads them.
+    /// The index is kept with all that it lists; layers for other platforms are fetched when something reads them.
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<String>,
-    /// Say nothing but the name
+    /// Print only the name
     #[arg(short, long)]
     quiet: bool,
     #[command(flatten)]

@@ -9,16 +9,16 @@ use crate::store::LocalStore;
 
 /// Remove names of images from the local store
 ///
-/// What no name keeps goes when the store is pruned next.
+/// What no name keeps is removed when the store is next pruned.
 #[derive(Debug, Args)]
 pub struct RemoveArguments {
     /// Images: names, or IDs of which all names go
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<String>,
-    /// Remove all names of an ID that has several, and say nothing of images that are not there
+    /// Remove all names of an ID that has several, and ignore images that do not exist
     #[arg(short, long)]
     force: bool,
-    /// Accepted, as docker has it: what is below an image and has no name is never kept by it
+    /// Accepted, as with docker: what is below an image and has no name is never kept by it
     #[arg(long, hide = true)]
     no_prune: bool,
 }

@@ -51,7 +51,7 @@ enum SaveFormat {
 pub fn run(arguments: &SaveArguments, environment: &Environment) -> Result<()> {
     let path = arguments.output.clone().unwrap_or_else(|| STANDARD_OUTPUT.into());
     if path == *STANDARD_OUTPUT && io::stdout().is_terminal() {
-        return Err(Error::usage("an archive is not written to a terminal").with_hint("use -o FILE, or a pipe"));
+        return Err(Error::usage("an archive cannot be written to a terminal").with_hint("use -o FILE, or a pipe"));
     }
     let reporter = Reporter::new(&arguments.progress);
     save(arguments, path, environment, &|event| reporter.report(event))?;

@@ -7,13 +7,13 @@ use crate::error::{Error, Result};
 use crate::oci::Reference;
 use crate::store::{ImageArrival, LocalStore, NamedImage};
 
-/// Give an image of the local store one more name
+/// Give an image in the local store another name
 #[derive(Debug, Args)]
 pub struct TagArguments {
     /// Image: a name or an ID
     #[arg(value_name = "SOURCE")]
     source: String,
-    /// Name that it gets, too; without a tag, latest
+    /// New name; without a tag, latest
     #[arg(value_name = "TARGET", required = true)]
     targets: Vec<String>,
 }
@@ -42,7 +42,7 @@ fn target_name(text: &str) -> Result<Reference> {
     let name: Reference = text.parse().map_err(Error::on_command_line)?;
     match name.digest() {
         Some(_) => {
-            Err(Error::usage(format!("{text} has a digest, and an image has its own"))
+            Err(Error::usage(format!("{text} has a digest, but an image has its own"))
                 .with_hint("give a name and a tag"))
         }
         None => Ok(name),

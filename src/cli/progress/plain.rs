@@ -144,7 +144,7 @@ impl PlainLines {
                 line(&format!("{}: {} as in {from}", layer_title(title), short_digest(descriptor.digest)));
             }
             Event::RecipeTaken { taken, left } => {
-                line(&format!("building what {taken} says: {left} is not read, but with -f {left}"));
+                line(&format!("building from {taken}, not from {left}: -f {left} chooses that"));
             }
             Event::CommandStarted { command, step } => line(&self.of(&command_title(command, step), "")),
             Event::CommandKnown { command, step } => {
@@ -214,20 +214,18 @@ impl PlainLines {
             Event::TargetsFinished { targets } => table(targets).iter().for_each(|row| line(row)),
             Event::OutputWritten { output } => line(&format!("wrote {output}")),
             Event::LocalImageTaken { name, digest, since } => {
-                let age = since
-                    .map(|since| format!(", which got that name {}", ago(since).to_lowercase()))
-                    .unwrap_or_default();
+                let age = since.map(|since| format!(", named {}", ago(since).to_lowercase())).unwrap_or_default();
                 let digest = short_digest(digest);
                 line(&format!("{} is the image {digest} of the local store{age}", with_short_digests(name)));
             }
-            Event::NameNotFound { name } => line(&format!("the local store has no image {name}: it is built")),
+            Event::NameNotFound { name } => line(&format!("the local store has no image {name}: building it")),
             // A tag that was pushed has been told of.
             Event::ImageNamed { name, .. } if self.pushed.contains(&name.to_string()) => {}
             Event::ImageNamed { name, .. } => line(&format!("named {name}")),
             Event::ImageLoaded { engine, image, platform, was_there } => {
-                let alone = platform.map(|platform| format!(" for {platform} alone")).unwrap_or_default();
+                let alone = platform.map(|platform| format!(" for {platform} only")).unwrap_or_default();
                 match was_there {
-                    true => line(&format!("{engine} has {image}{alone} already: nothing was sent")),
+                    true => line(&format!("{engine} already has {image}{alone}: nothing was sent")),
                     false => line(&format!("loaded {image}{alone} into {engine}")),
                 }
             }
@@ -249,7 +247,7 @@ impl PlainLines {
             Event::Retrying { request, reason, hint, failed, tries, wait } => {
                 let number = if failed == 0 { String::new() } else { format!(" (try {} of {tries})", failed + 1) };
                 let hint = hint.filter(|_| failed == 1).map(|hint| format!("; {hint}")).unwrap_or_default();
-                say(&format!("{request} failed, again in {:.1} s{number}: {reason}{hint}", wait.as_secs_f32()));
+                say(&format!("{request} failed, retrying in {:.1} s{number}: {reason}{hint}", wait.as_secs_f32()));
             }
             Event::Warning { message, .. } => say(&format!("warning: {message}")),
         }

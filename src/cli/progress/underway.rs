@@ -239,7 +239,7 @@ impl Underway {
     /// Returns what has gone to a repository, in a line, once all has.
     fn take_output(&mut self, now: Instant) -> Option<String> {
         let OutputProgress { name, done, there, sent, began, .. } = self.output.take()?;
-        let there = if there == 0 { String::new() } else { format!(", {there} of which it had") };
+        let there = if there == 0 { String::new() } else { format!(", {there} of which it already had") };
         let (count, time) = (blobs(done.len()), seconds(now.duration_since(began)));
         (!done.is_empty()).then(|| format!("pushed {count} to {name}{there}: {} sent in {time}", short(sent)))
     }

@@ -28,7 +28,7 @@ pub struct DigestFlags {
     /// Take the digests of images in the local store from there, and ask no registry for them
     #[arg(long)]
     local: bool,
-    /// Ask registries for the images that nothing else is known of, too
+    /// Also ask registries for the images that nothing else is known about
     #[arg(long)]
     all: bool,
 }
@@ -83,7 +83,7 @@ impl<'a> Digests<'a> {
             (true, Some(digest)) => ResolvedImage::Digest(digest),
             // No registry knows which tag is meant.
             (true, None) => {
-                ResolvedImage::Left { told: "which tag is meant is not said here".to_owned(), was_asked: false }
+                ResolvedImage::Left { told: "it does not say which tag is meant".to_owned(), was_asked: false }
             }
         };
         self.found.insert(key, (mention.title(), outcome.clone()));
@@ -116,7 +116,7 @@ impl<'a> Digests<'a> {
         }
         let is_ours = named.is_some_and(|image| image.arrival != ImageArrival::Pulled);
         if !is_ours && !self.asks_all {
-            return Ok(ResolvedImage::Left { told: "nothing is known of it".to_owned(), was_asked: false });
+            return Ok(ResolvedImage::Left { told: "nothing is known about it".to_owned(), was_asked: false });
         }
         match self.client.client()?.mirrored(name, self.progress)?.resolve(None) {
             Ok(root) => Ok(ResolvedImage::Digest(root.digest)),

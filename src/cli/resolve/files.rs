@@ -30,7 +30,7 @@ pub struct FileFlags {
     /// File of YAML or JSON documents, or a directory of them; - is standard input
     #[arg(short, long = "filename", value_name = "FILE|DIR", required = true)]
     filename: Vec<PathBuf>,
-    /// Look into the directories in a directory, too
+    /// Also look into the directories in a directory
     #[arg(short = 'R', long)]
     recursive: bool,
     /// Write the files to DIR, under the names that they have, instead of standard output
@@ -86,7 +86,7 @@ fn in_directory(directory: &Path, recursive: bool) -> Result<Vec<(Option<PathBuf
         }
     }
     if found.is_empty() {
-        let hint = if recursive { "" } else { "; -R looks into the directories in it, too" };
+        let hint = if recursive { "" } else { "; -R also looks into the directories in it" };
         return Err(Error::not_found(format!("{} has no .yaml, .yml or .json file{hint}", directory.display())));
     }
     found.sort();
@@ -172,8 +172,11 @@ fn write_below(directory: &Path, files: &[ReadFile], texts: &[String]) -> Result
         let name = &file.name;
         if let Some(other) = taken.insert(name, file) {
             let (one, other) = (other.text.file(), file.text.file());
-            return Err(Error::usage(format!("{one} and {other} would both be {}", directory.join(name).display()))
-                .with_hint("name the directory that they are in"));
+            return Err(Error::usage(format!(
+                "{one} and {other} would both be written to {}",
+                directory.join(name).display()
+            ))
+            .with_hint("name the directory that they are in"));
         }
     }
     for file in files {

@@ -16,9 +16,9 @@ use crate::progress::{Event, Progress, WarningKind};
 
 /// Write Kubernetes manifests, kustomizations and Helm values with digests in the place of tags
 ///
-/// An image is known that a metadata file or a list of references tells of, or that was built or pushed here under its name,
-/// and then its registry is asked. Others stay as they are, unless --all asks their registries, too. What is written differs
-/// in the names of images alone: `image: NAME` in any document, `images` of a kustomization, and in Helm values `image` with
+/// An image is known if a metadata file or a list of references lists it, or if it was built or pushed here under its name;
+/// then its registry is asked. Others stay as they are, unless --all asks their registries, too. What is written differs in the
+/// names of images alone: `image: NAME` in any document, `images` of a kustomization, and in Helm values `image` with
 /// `repository` and `tag` or `digest`. Templates are left alone.
 #[derive(Debug, Args)]
 pub struct ResolveArguments {
@@ -47,7 +47,7 @@ pub fn run(arguments: &ResolveArguments, environment: &Environment) -> Result<()
     let mut left = Vec::new();
     for ReadFile { text, .. } in &files {
         if let Some(line) = text.template() {
-            let message = format!("{}:{line}: what is a template is left as it is", text.file());
+            let message = format!("{}:{line}: a template is left as it is", text.file());
             progress(Event::Warning { kind: WarningKind::TemplateLeftAlone, message: &message });
         }
         look_up(text, &mut digests, &mut left)?;
@@ -80,10 +80,7 @@ fn look_up(text: &MentionText, digests: &mut Digests<'_>, left: &mut Vec<LeftIma
     for mention in text.mentions() {
         let outcome = match mention.has_place() {
             true => digests.look_up(mention).map_err(|error| error.or_excerpt(Some(&text.excerpt(mention))))?,
-            false => ResolvedImage::Left {
-                told: "there is neither a tag nor a digest that could be set".to_owned(),
-                was_asked: false,
-            },
+            false => ResolvedImage::Left { told: "there is no tag or digest to set".to_owned(), was_asked: false },
         };
         if let ResolvedImage::Left { told, was_asked } = outcome {
             let place = format!("{}:{}", text.file(), mention.line);
@@ -105,7 +102,7 @@ fn unresolved(left: Vec<LeftImage>) -> Error {
     }
     let images = if count == 1 { "1 image is" } else { &format!("{count} images are") };
     Error::not_found(format!("{images} left without a digest")).with_details(lines).with_hint(
-        "name the file that tells of them with --metadata-file or --image-refs, or ask their registries with --all",
+        "name the file that lists them with --metadata-file or --image-refs, or ask their registries with --all",
     )
 }
 
@@ -117,7 +114,8 @@ fn tell_result(digests: &Digests<'_>, left: usize) {
     match (digests.all().count(), left) {
         (0, 0) => tell("no image is named without a digest"),
         (0, _) => tell(
-            "no image is known: name the file that tells of them with --metadata-file or --image-refs, or ask their registries with --all",
+            "no image is known: name the file that lists them with --metadata-file or --image-refs, or ask their \
+                registries with --all",
         ),
         (_, 0) => {}
         (_, 1) => tell("1 other image stays as it is"),

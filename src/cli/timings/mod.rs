@@ -36,8 +36,8 @@ const FLAG: &str = "--timings";
 pub struct TimingsFlags {
     /// Write how long each step took and what it waited for, to a page (.html) or as data (.json)
     ///
-    /// Without FILE, the page goes to the directory for temporary files, and what it is called there is told: a context that it
-    /// lay in would be another one each time.
+    /// Without FILE, the page goes to the directory for temporary files, and its name is printed: in the context, it would
+    /// change the context each time.
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "", value_parser = file)]
     timings: Vec<PathBuf>,
 }
@@ -47,7 +47,7 @@ fn file(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     match text.is_empty() || is_file(path.as_os_str()) {
         true => Ok(path),
-        false => Err("it ends in .html for a page, or in .json for data".to_owned()),
+        false => Err("its name must end in .html for a page, or in .json for data".to_owned()),
     }
 }
 

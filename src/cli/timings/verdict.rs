@@ -56,7 +56,7 @@ pub fn verdict(recording: &Recording, step: &TimedStep, standing: StepStanding) 
     let is_open = step.parts.iter().any(|part| part.is_broken || part.ended.is_none());
     match step.outcome {
         _ if standing == StepStanding::Failed => (StepVerdict::Failed, failure(step)),
-        _ if is_open => (StepVerdict::Stopped, "stopped: the build was over before".to_owned()),
+        _ if is_open => (StepVerdict::Stopped, "stopped: the build ended first".to_owned()),
         _ if step.is_start => (StepVerdict::Start, if is_image { "a base image" } else { "nothing" }.to_owned()),
         Some(StepOutcome::Known(by)) => (StepVerdict::Cached, cached(step, by)),
         Some(StepOutcome::Same(other)) => {
@@ -64,9 +64,7 @@ pub fn verdict(recording: &Recording, step: &TimedStep, standing: StepStanding) 
             (StepVerdict::Same, format!("done once, with {}", title.unwrap_or_default()))
         }
         Some(StepOutcome::Done(because)) => (StepVerdict::Done, done(step, because)),
-        None if standing == StepStanding::Cut => {
-            (StepVerdict::Stopped, "not done: the build was over before".to_owned())
-        }
+        None if standing == StepStanding::Cut => (StepVerdict::Stopped, "not done: the build ended first".to_owned()),
         None => (StepVerdict::Unneeded, "not needed: what takes from it is cached".to_owned()),
     }
 }
@@ -75,7 +73,7 @@ fn cached(step: &TimedStep, by: KnownBy) -> String {
     let from = step.layer.as_ref().and_then(|layer| layer.from.as_deref());
     match (by, from) {
         (KnownBy::Mark, _) => "cached: nothing that it is made from has changed".to_owned(),
-        (KnownBy::Content, _) => "cached: what it is made from was made anew, with the same content".to_owned(),
+        (KnownBy::Content, _) => "cached: what it is made from was rebuilt with the same content".to_owned(),
         (KnownBy::Files, _) => "cached: its files are those of another layer".to_owned(),
         (KnownBy::Once, _) => "cached: another step of this build has done the same".to_owned(),
         (KnownBy::Cache, Some(from)) => format!("cached: another machine has done the same, by {from}"),
@@ -90,7 +88,7 @@ fn done(step: &TimedStep, because: DoneBecause) -> String {
         DoneBecause::Unseen => "done: never seen before",
         DoneBecause::Anew => "done: --no-cache or --no-cache-filter, here or in what it stands on",
         DoneBecause::Untrusted => "done: --no-stat-cache",
-        DoneBecause::NotKept => "done: each time, for no image has its layer",
+        DoneBecause::NotKept => "done: each time, because no image has its layer",
     };
     let is_empty = step.layer.is_none() && because != DoneBecause::NotKept;
     format!("{reason}{}", if is_empty { "; it changed nothing" } else { "" })

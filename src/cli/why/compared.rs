@@ -55,7 +55,7 @@ impl<'a> Comparison<'a> {
     fn against_cache(&self, place: usize, cache: &RegistrySteps<'_>, entries: &[StepEntry]) -> Result<Vec<String>> {
         let step = &self.account.steps[place];
         if step.portable.is_empty() {
-            return Ok(vec!["the build asked no cache, and so its key for others is not known".to_owned()]);
+            return Ok(vec!["the build asked no cache, so its key for others is not known".to_owned()]);
         }
         let Some(entry) = nearest_entry(step, entries) else {
             return Ok(vec!["the cache has no step of this name".to_owned()]);
@@ -102,7 +102,7 @@ impl<'a> Comparison<'a> {
         }
         let open_now = |layer: &Descriptor| self.store.open(layer);
         if open_now(&now.descriptor).is_err() || open_then(&then.descriptor).is_err() {
-            return Ok(vec!["one of both layers is not here any more: they cannot be compared".to_owned()]);
+            return Ok(vec!["one of the two layers is no longer here: they cannot be compared".to_owned()]);
         }
         let scratch = || -> Result<File> { self.store.scratch() };
         let found = differences((then, open_then), (now, &open_now), &scratch, NAMED + 1)?;
@@ -122,7 +122,7 @@ fn listed(now: &FileListing, then: &FileListing) -> Vec<String> {
             FileChange::Changed => format!("{path} has changed"),
             FileChange::New => format!("{path} is new"),
             FileChange::Gone => format!("{path} is gone"),
-            FileChange::Rewritten => format!("{path} was written anew"),
+            FileChange::Rewritten => format!("{path} was rewritten"),
         }
     };
     let more = changes.len().checked_sub(NAMED).filter(|more| *more > 0).map(|more| format!("and {more} more"));
@@ -136,7 +136,7 @@ fn file(LayerDifference { path, field }: &LayerDifference) -> String {
         DifferentField::Missing(true) => format!("/{path} is new"),
         DifferentField::Missing(false) => format!("/{path} is gone"),
         DifferentField::Content(_) => format!("/{path} has changed"),
-        DifferentField::Kind(..) => format!("/{path} is of another kind"),
+        DifferentField::Kind(..) => format!("/{path} has another type"),
         DifferentField::Mode(then, now) => format!("/{path} has the mode {now:04o}, and had {then:04o}"),
         DifferentField::Owner(then, now) => {
             format!("/{path} belongs to {}:{}, and belonged to {}:{}", now.0, now.1, then.0, then.1)

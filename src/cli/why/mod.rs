@@ -19,7 +19,7 @@ use crate::progress::StepOutcome;
 use crate::source::step_cache::RegistrySteps;
 use crate::store::LocalStore;
 
-/// Show why the last build did what it did: for each step where it was taken from, or what made it be done again
+/// Show why the last build did what it did: for each step, where it was taken from, or why it was done again
 ///
 /// A step that was done is compared with the nearest one that earlier builds of its stage have left here: files that it takes,
 /// its instruction, variables, what it stands on.

@@ -27,15 +27,13 @@ pub fn name(StepAccount { title, is_base, place, .. }: &StepAccount) -> String {
 /// Returns what there is to say of a step that was not done; none if its word says all.
 pub fn taken(account: &BuildAccount, step: &StepAccount) -> Option<String> {
     Some(match step.outcome {
-        Some(StepOutcome::Known(KnownBy::Mark)) => "all that it takes is as it was".to_owned(),
-        Some(StepOutcome::Known(KnownBy::Content)) => {
-            "what it takes came about anew, and its content is as it was".to_owned()
-        }
-        Some(StepOutcome::Known(KnownBy::Files)) => "its files are those of a layer that was made before".to_owned(),
+        Some(StepOutcome::Known(KnownBy::Mark)) => "nothing that it takes has changed".to_owned(),
+        Some(StepOutcome::Known(KnownBy::Content)) => "what it takes was rebuilt with the same content".to_owned(),
+        Some(StepOutcome::Known(KnownBy::Files)) => "its files are those of an earlier layer".to_owned(),
         Some(StepOutcome::Known(KnownBy::Image)) => "the image that --cache-from names has its layer".to_owned(),
         Some(StepOutcome::Known(KnownBy::Once)) => "another step of this build did the same".to_owned(),
         Some(StepOutcome::Known(KnownBy::Cache)) => {
-            format!("another machine did it, and keeps it in {}", step.cache.as_deref().unwrap_or("a cache"))
+            format!("another machine did it and keeps it in {}", step.cache.as_deref().unwrap_or("a cache"))
         }
         Some(StepOutcome::Same(other)) => format!("it is the same as {}", account.steps.get(other).map(name)?),
         Some(StepOutcome::Done(_)) => return None,
@@ -44,8 +42,8 @@ pub fn taken(account: &BuildAccount, step: &StepAccount) -> Option<String> {
             Some(earlier) => format!("it was {}", earlier.title),
             None => return None,
         },
-        None if account.is_failed => "the build did not get so far, or failed by it".to_owned(),
-        None => "it was not needed: all that takes from it was known".to_owned(),
+        None if account.is_failed => "the build did not get this far, or failed here".to_owned(),
+        None => "it was not needed: everything that takes from it was known".to_owned(),
     })
 }
 
@@ -54,14 +52,14 @@ pub fn reason(account: &BuildAccount, reason: &Reason) -> String {
     let step = |place: usize| account.steps.get(place).map(name).unwrap_or_default();
     match reason {
         Reason::Anew => {
-            "nothing was to be taken for it from an earlier build (--no-cache, --no-cache-filter)".to_owned()
+            "earlier builds were not to be used for it (--no-cache, --no-cache-filter)".to_owned()
         }
-        Reason::Untrusted => "files were to be read, whatever their times say (--no-stat-cache)".to_owned(),
-        Reason::NotKept => "it is quickly done, and no image has its layer".to_owned(),
+        Reason::Untrusted => "files had to be read, whatever their times say (--no-stat-cache)".to_owned(),
+        Reason::NotKept => "it is quick to do, and no image has its layer".to_owned(),
         Reason::NothingEarlier => "no earlier build of this stage is known here".to_owned(),
         Reason::NewInstruction => "the instruction is new".to_owned(),
         Reason::Instruction(earlier) => format!("the instruction was: {earlier}"),
-        Reason::Told(names) => format!("the instruction comes to something else: {}", listed(names)),
+        Reason::Told(names) => format!("the instruction expands to something else: {}", listed(names)),
         Reason::Variables { changed, new, gone } => {
             let said = [(changed, "changed"), (new, "new"), (gone, "gone")];
             let said = said.iter().filter(|(names, _)| !names.is_empty());
@@ -75,14 +73,14 @@ pub fn reason(account: &BuildAccount, reason: &Reason) -> String {
         Reason::Sources(names) => format!("what it takes from {} has changed", listed(names)),
         Reason::Stage(place) => format!("the stage that it takes from has changed: {}", step(*place)),
         Reason::Below(place) => format!("what it stands on has changed: {}", step(*place)),
-        Reason::BelowDiffers => "what it stands on is not what it was".to_owned(),
-        Reason::Time => "the time that files get is another (--timestamp, SOURCE_DATE_EPOCH, the commit)".to_owned(),
+        Reason::BelowDiffers => "what it stands on is no longer what it was".to_owned(),
+        Reason::Time => "the time that files get has changed (--timestamp, SOURCE_DATE_EPOCH, the commit)".to_owned(),
         Reason::Settings(names) => format!("settings of the build have changed: {}", listed(names)),
         Reason::TooFresh => {
-            "files were written just before the earlier build read them: it could not tell that they would stay so"
+            "files were written just before the earlier build read them: it could not tell whether they would change again"
                 .to_owned()
         }
-        Reason::Forgotten => "all is as it was, but what it came to is not kept any more".to_owned(),
+        Reason::Forgotten => "nothing has changed, but its result is no longer kept".to_owned(),
     }
 }
 

@@ -90,7 +90,7 @@ impl Overlay {
             if part.starts_with(WHITEOUT_META) {
                 return Ok(());
             }
-            return Err(Error::input(format!("{} lies in a whiteout, which is no directory", path.escape_ascii())));
+            return Err(Error::input(format!("{} lies in a whiteout, which is not a directory", path.escape_ascii())));
         }
         if let Some(hidden) = name.strip_prefix(WHITEOUT) {
             self.last = None;
@@ -98,7 +98,7 @@ impl Overlay {
         }
         if path.is_empty() {
             if !kind.is_directory() {
-                return Err(Error::input("the root is no directory in it"));
+                return Err(Error::input("its root is not a directory"));
             }
             *self.files.place(b"").attributes_mut() = attributes;
             return Ok(());
@@ -156,7 +156,7 @@ impl Overlay {
             return Ok(());
         }
         if matches!(hidden, b"" | b"." | b"..") {
-            return Err(Error::input(format!("{} is a whiteout of nothing that can be", path.escape_ascii()))
+            return Err(Error::input(format!("{} is a whiteout of a name that cannot exist", path.escape_ascii()))
                 .with_hint("no tool makes such a tar by accident: do not trust it"));
         }
         // Where there is no such directory any more, there is nothing to hide. Some tools tell of all that was in one that
@@ -328,13 +328,13 @@ impl PathObstacle {
         let path = path.escape_ascii();
         Error::input(match self {
             PathObstacle::NoDirectory(name) => {
-                format!("{path} cannot be where it is to be: {} is no directory", name.escape_ascii())
+                format!("{path} cannot be placed: {} is not a directory", name.escape_ascii())
             }
             PathObstacle::Loop => format!("the way to {path} leads through more than {LINKS_LIMIT} links"),
             PathObstacle::TooLong => format!("{path} leads to a path of more than {LONGEST_PATH} bytes"),
-            PathObstacle::TooDeep => format!("{path} lies more than {DEEPEST} directories deep"),
+            PathObstacle::TooDeep => format!("{path} is more than {DEEPEST} directories deep"),
             PathObstacle::TooMany => {
-                format!("{path} is one too many of {ENTRIES} entries with the directories they are in")
+                format!("{path} exceeds the limit of {ENTRIES} entries, counting the directories they are in")
             }
         })
     }

@@ -135,9 +135,9 @@ impl<R: Read> HeaderReader<'_, R> {
             None => number(&header.as_old().size),
         };
         let size = size.and_then(|size| u64::try_from(size).ok()).filter(|size| *size < 1 << 62);
-        let size = size.ok_or_else(|| self.wrong(&format!("{} has no size that can be", shown(header))))?;
+        let size = size.ok_or_else(|| self.wrong(&format!("{} has an impossible size", shown(header))))?;
         if size > LONGEST_HEADER && is_extension {
-            return Err(self.wrong(&format!("a header has {size} bytes, and {LONGEST_HEADER} are the most")));
+            return Err(self.wrong(&format!("a header has {size} bytes, more than the limit of {LONGEST_HEADER}")));
         }
         self.budget.foresee(size)?;
         Ok(size)
@@ -227,7 +227,7 @@ impl<R: Read> HeaderReader<'_, R> {
 
     fn attributes(&self, header: &Header, path: &[u8], records: &mut BTreeMap<Vec<u8>, Vec<u8>>) -> Result<Attributes> {
         let old = header.as_old();
-        let wrong = |what: &str| self.wrong(&format!("{} has no {what} that can be", path.escape_ascii()));
+        let wrong = |what: &str| self.wrong(&format!("{} has an invalid {what}", path.escape_ascii()));
         let mut id = |key: &str, field: &[u8]| {
             let noted = records.remove(key.as_bytes()).filter(|value| !value.is_empty());
             let id = noted.map_or_else(|| number(field), |digits| decimal(&digits));
@@ -269,14 +269,14 @@ impl<R: Read> HeaderReader<'_, R> {
         let field = |range| number(&bytes[range]).and_then(|number| u32::try_from(number).ok()).filter(fits);
         match (field(329..337), field(337..345)) {
             (Some(major), Some(minor)) => Ok(device(major, minor)),
-            _ => Err(self.wrong(&format!("{} has no device number that can be", path.escape_ascii()))),
+            _ => Err(self.wrong(&format!("{} has an invalid device number", path.escape_ascii()))),
         }
     }
 
     /// The target of a symlink, which is never followed but must be one that can be written.
     fn target(&self, path: &[u8], target: Vec<u8>) -> Result<Vec<u8>> {
         if target.is_empty() || target.contains(&0) || target.len() > LONGEST_PATH {
-            return Err(self.wrong(&format!("{} is a link with a target that cannot be", path.escape_ascii())));
+            return Err(self.wrong(&format!("{} is a link with an invalid target", path.escape_ascii())));
         }
         Ok(target)
     }
@@ -290,7 +290,7 @@ impl<R: Read> HeaderReader<'_, R> {
             match name {
                 b"" | b"." => {}
                 b".." if names.pop().is_none() && self.budget.is_of_archive() => {
-                    let message = format!("{} has `..` in it, by which it might leave the root", path.escape_ascii());
+                    let message = format!("{} has `..` in it, which could lead out of the root", path.escape_ascii());
                     return Err(self.wrong(&message).with_hint(HOSTILE));
                 }
                 b".." => {}

@@ -287,7 +287,7 @@ impl<R: BufRead> Rest<'_, R> {
         let expected = [self.crc.clone().finalize().to_le_bytes(), self.size.to_le_bytes()].concat();
         match trailer[..] == expected {
             true => Ok(()),
-            false => Err(io::Error::new(io::ErrorKind::InvalidData, "the checksum of the gzip member does not hold")),
+            false => Err(io::Error::new(io::ErrorKind::InvalidData, "the checksum of the gzip member does not match")),
         }
     }
 }

@@ -110,8 +110,10 @@ impl FromStr for Compression {
             None => (text, None),
         };
         let wrong = || {
-            Error::usage(format!("`{text}` is not a compression"))
-                .with_hint("it is gzip[:1 to 12], estargz[:1 to 12], zstd[:1 to 19], or none; a higher level is slower and smaller")
+            Error::usage(format!("`{text}` is not a compression")).with_hint(
+                "it must be gzip[:1 to 12], estargz[:1 to 12], zstd[:1 to 19], or none; a higher level is \
+                    slower and smaller",
+            )
         };
         match (name, level.map(str::parse::<i32>)) {
             ("none", None) => Ok(Compression::None),

@@ -175,7 +175,7 @@ impl EngineApi {
     fn url(&self, path: &str) -> Result<Url> {
         self.base
             .join(path)
-            .map_err(|source| Error::input(format!("`{path}` is no path of an API")).with_source(source))
+            .map_err(|source| Error::input(format!("`{path}` is not a path of an API")).with_source(source))
     }
 
     fn send(&self, request: &Request<'_>) -> Result<Response> {

@@ -57,7 +57,7 @@ pub(super) fn into_nodes(program: &EngineProgram, item: &ReadEntry<'_>, progress
     let listed = program.ask(&["ps", "--filter", &label, "--format", "{{.Names}}"])?.unwrap_or_default();
     let nodes: Vec<&str> = listed.split_whitespace().collect();
     if nodes.is_empty() {
-        return Err(Error::not_found(format!("kind has no cluster called {cluster} that runs"))
+        return Err(Error::not_found(format!("kind has no running cluster called {cluster}"))
             .with_hint("KIND_CLUSTER_NAME says which one is meant; `kind create cluster` makes one"));
     }
     let import = import(item)?;

@@ -57,7 +57,7 @@ impl EngineSettings {
             Some("none") => return Ok(None),
             Some(name) => Some(name.parse().map_err(|error: Error| Error {
                 message: format!("OCIBAKE_ENGINE: {}", error.message),
-                hint: Some("it is docker, podman, containerd, kind, k3d, minikube or none".to_owned()),
+                hint: Some("it must be docker, podman, containerd, kind, k3d, minikube or none".to_owned()),
                 ..error
             })?),
         };
@@ -191,7 +191,7 @@ fn listening(socket: &Path) -> Option<EngineAddress> {
 fn missing(kind: EngineKind) -> Error {
     let (what, hint) = match kind {
         EngineKind::Docker => {
-            ("nobody listens at /var/run/docker.sock", "start docker, or say where it is with DOCKER_HOST")
+            ("nothing listens at /var/run/docker.sock", "start docker, or say where it is with DOCKER_HOST")
         }
         EngineKind::Podman => {
             ("there is no program `podman`, and no service of it", "install podman, or set CONTAINER_HOST")

@@ -117,7 +117,7 @@ impl FromStr for EngineKind {
         found.ok_or_else(|| {
             let hint = match suggestion(text, EngineKind::ALL.map(EngineKind::name)) {
                 Some(near) => format!("did you mean {near}?"),
-                None => "known are docker, podman, containerd, kind, k3d and minikube".to_owned(),
+                None => "known engines are docker, podman, containerd, kind, k3d and minikube".to_owned(),
             };
             Error::usage(format!("`{text}` is not an engine")).with_hint(hint)
         })
@@ -154,11 +154,11 @@ impl EngineAddress {
                 let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
                 Ok(EngineAddress::Host(if has_port { host.to_owned() } else { format!("{host}:{port}") }, tls))
             }
-            "ssh" => Err(Error::input(format!("{text}: engines are not spoken to through ssh://")).with_hint(format!(
+            "ssh" => Err(Error::input(format!("{text}: engines cannot be reached through ssh://")).with_hint(format!(
                 "let ssh bring the socket here: ssh -nNT -L /tmp/engine.sock:/var/run/docker.sock {host}, and unix:///tmp/engine.sock"
             ))),
             _ => Err(Error::input(format!("{text} is not the address of an engine"))
-                .with_hint("it is unix:///PATH or tcp://HOST:PORT")),
+                .with_hint("it must be unix:///PATH or tcp://HOST:PORT")),
         }
     }
 }

@@ -40,7 +40,7 @@ pub fn connect(kind: EngineKind, path: &Path) -> Result<()> {
                 "is docker running? DOCKER_HOST says where it listens".to_owned()
             }
             (io::ErrorKind::NotFound, EngineKind::Podman) => "CONTAINER_HOST says where podman listens".to_owned(),
-            _ => format!("nobody listens there: start {kind}"),
+            _ => format!("nothing listens there: start {kind}"),
         };
         Error::io("reach", kind.name(), source).with_details(vec![format!("at {}", path.display())]).with_hint(hint)
     })

@@ -95,10 +95,10 @@ impl Allowances {
                 self.load.push(value);
             }
             _ => {
-                let error = Error::usage(format!("--allow {text}: there is nothing of this name to be allowed"));
+                let error = Error::usage(format!("--allow {text}: there is nothing of this name to allow"));
                 return Err(match suggestion(word, WORDS) {
                     Some(near) if near != word => error.with_hint(format!("did you mean `{near}`?")),
-                    _ => error.with_hint(format!("there are {}", WORDS.join(", "))),
+                    _ => error.with_hint(format!("known ones are {}", WORDS.join(", "))),
                 });
             }
         }

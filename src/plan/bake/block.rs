@@ -70,7 +70,7 @@ impl Evaluation<'_> {
                 ("group", Some(name)) => return Err(name.place.error("name is not supported for groups")),
                 (_, Some(name)) if block.body.attribute("matrix").is_none() => {
                     let error = name.place.error("name requires matrix");
-                    return Err(error.with_hint("the name of a target stands behind the word `target`"));
+                    return Err(error.with_hint("the name of a target follows the word `target`"));
                 }
                 (_, Some(name)) => {
                     let value = self.within(&variables, |this| this.evaluate(&name.value))?;

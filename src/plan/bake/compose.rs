@@ -86,7 +86,7 @@ fn check_services(project: &Project) -> Result<()> {
         };
         if let (Some(inline), Some(_)) = (build.get("dockerfile_inline"), build.get("dockerfile")) {
             let error = Error::input(format!("the service `{name}` has both `dockerfile` and `dockerfile_inline`"));
-            return Err(inline.blame_key(error.with_hint("leave out one of both")));
+            return Err(inline.blame_key(error.with_hint("leave out one of the two")));
         }
         for (_, node) in build.entries_of("additional_contexts") {
             let Some(other) = node.text().and_then(|text| text.strip_prefix("service:")) else { continue };

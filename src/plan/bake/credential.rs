@@ -45,7 +45,7 @@ impl SecretEntry {
                     "file" => is_variable = false,
                     "env" => is_variable = true,
                     other => {
-                        return Err(Error::input(format!("a secret is of the type file or env, not `{other}`")));
+                        return Err(Error::input(format!("a secret has the type file or env, not `{other}`")));
                     }
                 },
                 "id" => entry.id = value.to_owned(),

@@ -182,8 +182,8 @@ fn entries<T>(
         Value::Null(_) => return Err(null()),
         Value::Sequence(sequence) if !matches!(sequence.kind, SequenceKind::Set(_)) => &sequence.values,
         other => {
-            let error = format!("unsuitable value: a list is wanted, and this is {}", other.kind().name());
-            return Err(Error::input(error).with_hint("write [ before it and ] behind it"));
+            let error = format!("unsuitable value: expected a list, but this is {}", other.kind().name());
+            return Err(Error::input(error).with_hint("write [ before it and ] after it"));
         }
     };
     check_length(elements.len())?;
@@ -230,7 +230,7 @@ fn field_text(fields: &Value, name: &str) -> Option<String> {
 
 fn policy_of(value: &Value) -> Result<PolicyEntry> {
     let entries = value.as_entries().ok_or_else(|| {
-        Error::input(format!("unsuitable value: a text or an object is wanted, and this is {}", value.kind().name()))
+        Error::input(format!("unsuitable value: expected a text or an object, but this is {}", value.kind().name()))
     })?;
     let mut fields = Vec::new();
     for (name, value) in entries {

@@ -202,7 +202,7 @@ impl Serialize for AttestEntry {
 /// Returns the fields of a text between commas.
 pub(super) fn fields(text: &str) -> Result<Vec<String>> {
     csv_fields(text).ok_or_else(|| {
-        Error::input(format!("quotation marks stand within a field of `{text}`")).with_hint("quote the whole field")
+        Error::input(format!("quotation marks are inside a field of `{text}`")).with_hint("quote the whole field")
     })
 }
 
@@ -212,7 +212,7 @@ pub(super) fn pair(field: &str) -> Result<(&str, &str)> {
 }
 
 fn disabled(text: &str) -> Result<bool> {
-    quantity::boolean(text).ok_or_else(|| Error::input(format!("`disabled` is true or false, and not `{text}`")))
+    quantity::boolean(text).ok_or_else(|| Error::input(format!("`disabled` must be true or false, not `{text}`")))
 }
 
 fn with_kind(attributes: &Map<String>, kind: &str) -> Map<String> {

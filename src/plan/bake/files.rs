@@ -83,7 +83,7 @@ fn body(file: &BakeFile, reader: &BakeReader<'_>) -> Result<Option<HclBody>> {
         return Ok(Some(body));
     }
     Err(match as_compose {
-        Some(Err(compose)) => error.with_details(vec![format!("it is no compose file either: {}", compose.message)]),
+        Some(Err(compose)) => error.with_details(vec![format!("it is not a compose file either: {}", compose.message)]),
         _ => error,
     })
 }
@@ -95,7 +95,7 @@ fn find_unknown(bodies: &[HclBody], definition: &mut BakeDefinition) {
         let error = block.place.error(format!("there is no block `{}`", block.kind));
         definition.faults.push(match suggestion(&block.kind, known()) {
             Some(near) => error.with_hint(format!("did you mean `{near}`?")),
-            None => error.with_hint(format!("there are {}", known().collect::<Vec<_>>().join(", "))),
+            None => error.with_hint(format!("known blocks are {}", known().collect::<Vec<_>>().join(", "))),
         });
     }
 }

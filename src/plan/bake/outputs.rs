@@ -36,7 +36,7 @@ fn remove_registries(outputs: &mut Vec<OutputEntry>) {
     }
 }
 
-/// Sees to it that the image is loaded into an engine, unless something is asked for that is no image.
+/// Sees to it that the image is loaded into an engine, unless something is asked for that is not an image.
 pub(super) fn load(outputs: &mut Option<Vec<OutputEntry>>) {
     for output in outputs.iter().flatten() {
         match output.kind.as_str() {

@@ -114,11 +114,11 @@ impl OverrideSet {
         let name = words.next().map(str::to_owned);
         let is_named = match (taken, &name) {
             (OverrideForm::Named, None) => {
-                let error = Error::usage(format!("`{word}` needs a name behind it"));
+                let error = Error::usage(format!("`{word}` needs a name after it"));
                 return Err(error.with_hint(format!("write {targets}.{word}.NAME=VALUE")));
             }
             (OverrideForm::Value | OverrideForm::List, Some(name)) => {
-                return Err(Error::usage(format!("`{word}` takes no name, and `{name}` stands behind it")));
+                return Err(Error::usage(format!("`{word}` takes no name, but `{name}` follows it")));
             }
             (OverrideForm::Either, Some(_)) if word == "secrets" => {
                 return Err(Error::usage("`secrets` takes no name").with_hint("write it as secret.ID=VALUE"));
@@ -175,7 +175,7 @@ fn key(word: &str) -> Result<(&'static str, OverrideForm)> {
         let error = Error::usage(format!("unknown key: {word}"));
         let fixed = ["inherits", "description", "dockerfile-inline", "matrix", "name"];
         if fixed.contains(&word) {
-            return error.with_hint(format!("`{word}` can be said in files alone"));
+            return error.with_hint(format!("`{word}` can only be set in files"));
         }
         let names = KEYS.iter().flat_map(|(key, other, _)| [*key, *other]).filter(|name| !name.is_empty());
         match suggestion(word, names) {
@@ -190,7 +190,7 @@ impl Override {
         let value = self.values.last().cloned().unwrap_or_default();
         let name = || key.name.clone().unwrap_or_default();
         let truth = || {
-            let error = || Error::usage(format!("it is true or false, and not `{value}`"));
+            let error = || Error::usage(format!("it must be true or false, not `{value}`"));
             quantity::boolean(&value).ok_or_else(error)
         };
         match key.key {
@@ -298,7 +298,7 @@ fn replace_secret(target: &mut BakeTarget, id: &str, value: &str, allowances: &m
         let error = Error::usage(format!("the target has no secret `{id}`"));
         return Err(match suggestion(id, ids.iter().map(String::as_str)) {
             Some(near) => error.with_hint(format!("did you mean `{near}`?")),
-            None => error.with_hint("only the source of a secret can be changed that a file declares"),
+            None => error.with_hint("only the source of a secret that a file declares can be changed"),
         });
     };
     let source = SecretEntry::read(value)?;

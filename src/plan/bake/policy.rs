@@ -80,7 +80,7 @@ impl PolicyEntry {
         for field in fields {
             let (key, value) = pair(field)?;
             let truth = || {
-                let error = || Error::input(format!("`{field}`: it is true or false"));
+                let error = || Error::input(format!("`{field}`: it must be true or false"));
                 quantity::boolean(value).ok_or_else(error)
             };
             let key = key.to_lowercase();
@@ -113,7 +113,7 @@ fn level(text: &str) -> Result<String> {
         name @ ("panic" | "fatal" | "error" | "info" | "debug" | "trace") => name.to_owned(),
         _ => {
             let error = Error::input(format!("there is no level `{text}`"));
-            return Err(error.with_hint("it is panic, fatal, error, warning, info, debug or trace"));
+            return Err(error.with_hint("it must be panic, fatal, error, warning, info, debug or trace"));
         }
     };
     Ok(name)
@@ -123,7 +123,7 @@ impl ResourceSettings {
     /// Sets one by its name.
     pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
         let number = || {
-            let error = || Error::input(format!("`{name}` is a whole number, and not `{value}`"));
+            let error = || Error::input(format!("`{name}` must be a whole number, not `{value}`"));
             value.parse().map(Some).map_err(|_| error())
         };
         let text = || Some(value.to_owned());
@@ -139,7 +139,7 @@ impl ResourceSettings {
                 let error = Error::input(format!("there is no limit of `{name}`"));
                 return Err(match suggestion(name, RESOURCE_KEYS) {
                     Some(near) => error.with_hint(format!("did you mean `{near}`?")),
-                    None => error.with_hint(format!("there are {}", RESOURCE_KEYS.join(", "))),
+                    None => error.with_hint(format!("known limits are {}", RESOURCE_KEYS.join(", "))),
                 });
             }
         }

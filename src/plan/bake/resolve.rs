@@ -130,7 +130,7 @@ impl Resolving<'_> {
         for parent in own.inherits.iter().flatten() {
             self.left = self.left.saturating_sub(target.weight());
             if self.open.len() > LONGEST_CHAIN || self.left == 0 {
-                let error = Error::input(format!("targets inherit too much from each other, down to `{name}`"));
+                let error = Error::input(format!("targets inherit from each other too deeply, down to `{name}`"));
                 return Err(definition.blame(name, "inherits", error));
             }
             let known = self.inherited(parent, visited);

@@ -89,7 +89,7 @@ impl BakeDefinition {
             return Ok(GroupMembers { targets: vec![name.to_owned()], groups: Vec::new() });
         };
         if depth > DEEPEST {
-            return Err(Error::input(format!("groups lie more than {DEEPEST} deep in each other, down to `{name}`")));
+            return Err(Error::input(format!("groups are nested more than {DEEPEST} deep, down to `{name}`")));
         }
         visited.insert(name.to_owned(), GroupMembers::default());
         let mut members = GroupMembers { targets: Vec::new(), groups: vec![name.to_owned()] };

@@ -29,11 +29,11 @@ impl<'a> Evaluation<'a> {
         };
         match (kind, default.as_ref().map(Value::kind)) {
             (Some(kind), _) if given.is_json => json_value(&given.text, &kind),
-            (Some(Type::Any), _) => Err(format!("any value may be meant by text: give it as JSON, as {name}{JSON}")),
+            (Some(Type::Any), _) => Err(format!("text could mean any value: give it as JSON, as {name}{JSON}")),
             (Some(kind), _) => text_value(&given.text, &kind),
             (None, None | Some(Type::Any)) => Ok(Value::text(given.text.as_str())),
             (None, Some(kind)) if kind.is_primitive() => text_value(&given.text, &kind),
-            (None, Some(kind)) => Err(format!("its default is {}, and no type says what text stands for", kind.name())),
+            (None, Some(kind)) => Err(format!("its default is {}, but no type says what text stands for", kind.name())),
         }
         .map_err(wrong)
     }
@@ -70,7 +70,7 @@ impl<'a> Evaluation<'a> {
     fn constant_text(&self, expression: &Expression) -> Result<String> {
         let value = expression.evaluate(&Scope::default(), &self.surroundings, &self.budget)?;
         let text = convert(&value, &Type::String).map_err(|why| expression.place.error(why))?;
-        let error = || expression.place.error("a text is wanted here, and this is null");
+        let error = || expression.place.error("expected a text here, but this is null");
         text.as_text().map(str::to_owned).ok_or_else(error)
     }
 
@@ -82,7 +82,7 @@ impl<'a> Evaluation<'a> {
             };
             let value = self.evaluate(condition)?;
             if value.is_null() {
-                return Err(condition.place.error("the condition must be true or false, and it is null"));
+                return Err(condition.place.error("the condition must be true or false, but it is null"));
             }
             let value = convert(&value, &Type::Bool)
                 .map_err(|why| condition.place.error(format!("the condition must be true or false: {why}")))?;
@@ -90,7 +90,7 @@ impl<'a> Evaluation<'a> {
                 continue;
             }
             let message = rule.message.map(|message| self.evaluate(message)).transpose()?;
-            let message = message.as_ref().and_then(Value::as_text).unwrap_or("a check failed that says no more");
+            let message = message.as_ref().and_then(Value::as_text).unwrap_or("a check without a message failed");
             let error = Error::input(format!("the variable {} is not valid: {message}", block.name));
             return Err(condition.place.blame(error));
         }

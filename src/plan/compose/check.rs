@@ -15,8 +15,10 @@ pub fn resources(file: &YamlNode) -> Result<()> {
         if let (true, Some((key, node))) =
             (is_external, volume.mapping().into_iter().flatten().find(|(key, _)| is_more(key)))
         {
-            let error = Error::input(format!("the volume `{name}` is external, and has `{key}`"));
-            return Err(node.blame_key(error.with_hint("what is external is not made here, and only has a name")));
+            let error = Error::input(format!("the volume `{name}` is external, but has `{key}`"));
+            return Err(
+                node.blame_key(error.with_hint("an external volume is not created here, so it only has a name"))
+            );
         }
     }
     for (key, ways) in [("configs", &["file", "environment", "content"][..]), ("secrets", &["file", "environment"])] {
@@ -27,15 +29,15 @@ pub fn resources(file: &YamlNode) -> Result<()> {
     for (_, service) in file.entries_of("services") {
         for port in service.values_of("ports") {
             if let Some(address) = port.text_of("host_ip").filter(|address| address.parse::<IpAddr>().is_err()) {
-                return Err(port.blame(Error::input(format!("`{address}` is no address that a port can be on"))));
+                return Err(port.blame(Error::input(format!("`{address}` is not an address that a port can use"))));
             }
         }
         let reserved = service.get("deploy").and_then(|deploy| deploy.get("resources")?.get("reservations"));
         let devices = reserved.map(|reserved| reserved.values_of("devices")).unwrap_or_default();
         for device in service.values_of("gpus").iter().chain(devices) {
             if let (Some(count), Some(_)) = (device.get("count"), device.get("device_ids")) {
-                let error = Error::input("devices are asked for by `count` and by `device_ids`");
-                return Err(count.blame_key(error.with_hint("leave out one of both")));
+                let error = Error::input("devices are requested by both `count` and `device_ids`");
+                return Err(count.blame_key(error.with_hint("leave out one of the two")));
             }
         }
     }
@@ -55,7 +57,7 @@ fn content(key: &str, name: &str, resource: &YamlNode, ways: &[&str]) -> Result<
             .with_hint(format!("say one of {}", ways.join(", ")))),
         [first, second, ..] => {
             let error = Error::input(format!("the {kind} `{name}` has `{first}` and `{second}`"));
-            Err(resource.blame_key(error.with_hint("leave out one of both")))
+            Err(resource.blame_key(error.with_hint("leave out one of the two")))
         }
     }
 }
@@ -92,7 +94,7 @@ fn build(project: &Project, name: &str, service: &YamlNode) -> Result<()> {
     let Some(build) = service.get("build") else { return Ok(()) };
     if let (Some(inline), Some(_)) = (build.get("dockerfile_inline"), build.get("dockerfile")) {
         let error = Error::input(format!("the service `{name}` has both `dockerfile` and `dockerfile_inline`"));
-        return Err(inline.blame_key(error.with_hint("leave out one of both")));
+        return Err(inline.blame_key(error.with_hint("leave out one of the two")));
     }
     for (_, context) in build.entries_of("additional_contexts") {
         let Some(other) = context.text().and_then(|text| text.strip_prefix("service:")) else { continue };
@@ -121,7 +123,7 @@ fn build(project: &Project, name: &str, service: &YamlNode) -> Result<()> {
 fn networks(project: &Project, name: &str, service: &YamlNode) -> Result<()> {
     if let (Some(mode), Some(_)) = (service.get("network_mode"), service.entries_of("networks").next()) {
         let error = Error::input(format!("the service `{name}` has `network_mode` and `networks`"));
-        return Err(mode.blame_key(error.with_hint("leave out one of both")));
+        return Err(mode.blame_key(error.with_hint("leave out one of the two")));
     }
     for (kind, key) in [("network", "networks"), ("model", "models")] {
         for (other, node) in service.entries_of(key) {
@@ -159,8 +161,8 @@ fn dependencies(project: &Project, name: &str, service: &YamlNode) -> Result<()>
             return Err(missing(project, dependency, "service", "services", other));
         }
         if is_required {
-            let error = Error::input(format!("the service `{name}` stands on `{other}`, which is off"));
-            return Err(dependency.blame_key(error.with_hint("turn its profile on, or say `required: false`")));
+            let error = Error::input(format!("the service `{name}` depends on `{other}`, which is disabled"));
+            return Err(dependency.blame_key(error.with_hint("enable its profile, or write `required: false`")));
         }
     }
     Ok(())
@@ -199,7 +201,7 @@ fn amounts(name: &str, service: &YamlNode) -> Result<()> {
     }
     for count in [scale, replicas].into_iter().flatten() {
         if number(count) < 0.0 {
-            return Err(count.blame(Error::input(format!("the service `{name}` has less than no container"))));
+            return Err(count.blame(Error::input(format!("the service `{name}` has a negative number of containers"))));
         }
     }
     for (key, kind, part) in [
@@ -216,7 +218,7 @@ fn amounts(name: &str, service: &YamlNode) -> Result<()> {
     if let (Some(container), Some(count)) = (service.get("container_name"), scale.or(replicas))
         && number(count) > 1.0
     {
-        let error = Error::input(format!("the service `{name}` has several containers, and one name for them"));
+        let error = Error::input(format!("the service `{name}` has several containers, but only one name for them"));
         return Err(container.blame_key(error.with_hint("leave out `container_name`")));
     }
     Ok(())
@@ -230,7 +232,7 @@ fn watches(service: &YamlNode) -> Result<()> {
             return Err(rule.blame(Error::input("what is watched has no `path`")));
         }
         if rule.get("target").is_none() && !matches!(action, "rebuild" | "restart") {
-            return Err(rule.blame(Error::input(format!("to {action} what is watched there has to be a `target`"))));
+            return Err(rule.blame(Error::input(format!("what is watched needs a `target` for {action}"))));
         }
     }
     Ok(())
@@ -247,7 +249,7 @@ fn mounts(service: &YamlNode) -> Result<()> {
     {
         let target = target.unwrap_or_default();
         if seen.insert(target, ()).is_some() {
-            return Err(node.blame(Error::input(format!("something is mounted at {target} already"))));
+            return Err(node.blame(Error::input(format!("something is already mounted at {target}"))));
         }
     }
     Ok(())

@@ -74,8 +74,8 @@ fn take_files(
             None => dotenv::read(path, &text, &known, unset)?,
             Some("raw") => dotenv::read_raw(path, &text, &known)?,
             Some(other) => {
-                let error = Error::input(format!("`{other}` is no format of files of variables"));
-                return Err(file.blame(error.with_hint("the only one that can be named is `raw`")));
+                let error = Error::input(format!("`{other}` is not a format of files of variables"));
+                return Err(file.blame(error.with_hint("the only format that can be named is `raw`")));
             }
         };
         all.extend(own.into_iter().map(|(name, value)| (name, (value.clone(), file.with_text(value)))));

@@ -30,7 +30,7 @@ impl Loading<'_> {
             return Ok(());
         };
         if services.mapping().is_none() {
-            let error = Error::input(format!("services is {}, and it has to be a mapping", services.kind()));
+            let error = Error::input(format!("services is {}, but it must be a mapping", services.kind()));
             return Err(services.blame_key(error));
         }
         let Some(all) = services.mapping_mut() else { return Ok(()) };
@@ -97,7 +97,7 @@ impl Loading<'_> {
         chain: &mut ExtendsChain,
     ) -> Result<YamlNode> {
         let Some(text) = file.text() else {
-            return Err(file.blame(Error::input(format!("the file is {}, and it has to be a path", file.kind()))));
+            return Err(file.blame(Error::input(format!("the file is {}, but it must be a path", file.kind()))));
         };
         not_elsewhere(file)?;
         let path = self.paths(scope).path(text);

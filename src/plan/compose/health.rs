@@ -37,5 +37,5 @@ impl Project {
 fn time(check: &YamlNode, key: &str) -> Result<u64> {
     let Some(node) = check.get(key) else { return Ok(0) };
     let nanoseconds = node.text().and_then(duration).and_then(|time| u64::try_from(time).ok());
-    nanoseconds.ok_or_else(|| node.blame(Error::input(format!("`{key}` of a health check is less than no time"))))
+    nanoseconds.ok_or_else(|| node.blame(Error::input(format!("`{key}` of a health check is negative"))))
 }

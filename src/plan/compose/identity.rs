@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 pub fn named(node: &YamlNode) -> Result<String> {
     match node.text() {
         Some(text) => Ok(text.split('=').next().unwrap_or_default().to_owned()),
-        None => Err(node.blame(Error::input(format!("there is {} in a list of text", node.kind())))),
+        None => Err(node.blame(Error::input(format!("a list of text contains {}", node.kind())))),
     }
 }
 
@@ -25,7 +25,7 @@ pub fn variable_file(node: &YamlNode) -> Result<String> {
     match (node.text(), node.text_of("path")) {
         (Some(path), _) | (None, Some(path)) => Ok(path.to_owned()),
         (None, None) if node.mapping().is_some() => {
-            Err(node.blame(Error::input("a file of variables has no `path`, and it has to have one")))
+            Err(node.blame(Error::input("a file of variables has no `path`, but it needs one")))
         }
         (None, None) => Ok(String::new()),
     }
@@ -55,9 +55,7 @@ pub fn device(node: &YamlNode) -> Result<String> {
     }
     match node.text_of("target") {
         Some(target) => Ok(target.to_owned()),
-        None if node.mapping().is_some() => {
-            Err(node.blame(Error::input("a device has no `target`, and it has to have one")))
-        }
+        None if node.mapping().is_some() => Err(node.blame(Error::input("a device has no `target`, but it needs one"))),
         None => Ok(String::new()),
     }
 }
@@ -71,7 +69,7 @@ pub fn mount(node: &YamlNode) -> Result<String> {
     match node.text_of("target") {
         Some(target) => Ok(target.to_owned()),
         None if node.mapping().is_some() => {
-            let error = Error::input("a mount has no `target`, and it has to have one");
+            let error = Error::input("a mount has no `target`, but it needs one");
             Err(node.blame(error.with_hint("say where in the container it is")))
         }
         None => Ok(String::new()),
@@ -86,7 +84,7 @@ pub fn port(node: &YamlNode) -> Result<String> {
     }
     let text = |key: &str| node.get(key).and_then(YamlNode::scalar);
     let Some(target) = text("target") else {
-        return Err(node.blame(Error::input("a port has no `target`, and it has to have one")));
+        return Err(node.blame(Error::input("a port has no `target`, but it needs one")));
     };
     let host = text("host_ip").unwrap_or_else(|| "0.0.0.0".to_owned());
     let protocol = text("protocol").unwrap_or_else(|| "tcp".to_owned());

@@ -19,9 +19,7 @@ impl Loading<'_> {
         let Some(mapping) = document.mapping_mut() else { return Ok(()) };
         let Some(include) = mapping.remove("include").filter(|include| !include.is_null()) else { return Ok(()) };
         let Some(entries) = include.list() else {
-            return Err(
-                include.blame(Error::input(format!("`include` is {}, and it has to be a list", include.kind())))
-            );
+            return Err(include.blame(Error::input(format!("`include` is {}, but it must be a list", include.kind()))));
         };
         for entry in entries {
             self.spend_include(entry)?;
@@ -121,8 +119,7 @@ impl Loading<'_> {
             for (name, entry) in entries {
                 match target.get(&name) {
                     Some(own) if !own.says_the_same(&entry) && !self.comes_to(own, (key, &name), &entry, scope)? => {
-                        let error =
-                            format!("{key}.{name} is there already, and says something else than what is included");
+                        let error = format!("{key}.{name} already exists, and differs from what is included");
                         return Err(own.blame_key(Error::input(error)));
                     }
                     Some(_) => {}
@@ -152,7 +149,7 @@ fn texts<'a>(entry: &'a YamlNode, key: &str) -> Result<Vec<&'a YamlNode>> {
     let Some(node) = entry.get(key) else { return Ok(Vec::new()) };
     let nodes: Vec<&YamlNode> = node.list().map_or_else(|| vec![node], |nodes| nodes.iter().collect());
     match nodes.iter().find(|node| node.text().is_none()) {
-        Some(wrong) => Err(wrong.blame(Error::input(format!("`{key}` is {}, and it has to be a path", wrong.kind())))),
+        Some(wrong) => Err(wrong.blame(Error::input(format!("`{key}` is {}, but it must be a path", wrong.kind())))),
         None => Ok(nodes),
     }
 }

@@ -71,7 +71,7 @@ impl<'a> Interpolation<'a> {
 
     fn expand(&self, text: &str, depth: usize, result: &mut String) -> Result<()> {
         if depth > DEEPEST {
-            return Err(Error::input(format!("defaults stand within each other more than {DEEPEST} deep")));
+            return Err(Error::input(format!("defaults are nested more than {DEEPEST} deep")));
         }
         for piece in pieces(text)? {
             match piece {

@@ -170,7 +170,7 @@ impl<'a> Loading<'a> {
     pub fn spend_extended(&self, base: &YamlNode) -> Result<()> {
         let left = self.extended_left.get().checked_sub(count(base));
         let too_much = || {
-            let error = format!("services come to more than {MOST_EXTENDED} values by what they extend");
+            let error = format!("services have more than {MOST_EXTENDED} values, counting what they extend");
             base.blame(Error::input(error))
         };
         self.extended_left.set(left.ok_or_else(too_much)?);
@@ -182,8 +182,8 @@ impl<'a> Loading<'a> {
 pub(super) fn not_elsewhere(path: &YamlNode) -> Result<()> {
     match path.text() {
         Some(text) if text.contains("://") || text.starts_with("git@") => {
-            let error = Error::input(format!("`{text}` is elsewhere, and files from elsewhere are not read"));
-            Err(path.blame(error.with_hint("fetch it, and name it by its path")))
+            let error = Error::input(format!("`{text}` is not on this machine, and only local files are read"));
+            Err(path.blame(error.with_hint("fetch the file, and name its path")))
         }
         _ => Ok(()),
     }

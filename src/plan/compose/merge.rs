@@ -105,8 +105,12 @@ fn usual<'a>(mut base: YamlNode, over: YamlNode, path: &mut KeyPath<'a>) -> Resu
         }
         (NodeValue::Mapping(_) | NodeValue::List(_), value) => {
             let over = YamlNode { value, key, place, mark: MergeMark::Merged };
-            let error =
-                format!("{} is {} here, and {} in what it is laid over", path.join("."), over.kind(), base.kind());
+            let error = format!(
+                "{} is {} here, but {} in the file that this overrides",
+                path.join("."),
+                over.kind(),
+                base.kind()
+            );
             Err(over.blame(Error::input(error).with_hint("`!override` before it replaces what is there")))
         }
         (_, value) => Ok(YamlNode { value, key, place, mark: MergeMark::Merged }),
@@ -137,11 +141,12 @@ fn hosts(base: &YamlNode, over: &YamlNode) -> YamlNode {
 /// Each range of `base` with each of `over`, as compose goes through them: of one subnet they are laid over each other.
 fn address_ranges(base: YamlNode, over: YamlNode, path: &mut KeyPath<'_>) -> Result<YamlNode> {
     let (Some(ranges), Some(others)) = (base.list(), over.list()) else {
-        let error = format!("{} is {} here, and {} in what it is laid over", path.join("."), over.kind(), base.kind());
+        let error =
+            format!("{} is {} here, but {} in the file that this overrides", path.join("."), over.kind(), base.kind());
         return Err(over.blame(Error::input(error)));
     };
     if ranges.len() * others.len() > MOST_RANGES {
-        return Err(over.blame(Error::input("these are too many address ranges to be laid over each other")));
+        return Err(over.blame(Error::input("there are too many address ranges to merge")));
     }
     let subnet = |node: &YamlNode| node.get("subnet").and_then(YamlNode::scalar);
     let mut made: Vec<YamlNode> = Vec::new();

@@ -70,8 +70,9 @@ impl Project {
                     left.push(other);
                 } else if !matches!(dependency.get("required").map(|node| &node.value), Some(NodeValue::Boolean(false)))
                 {
-                    let error = Error::input(format!("the service `{name}` stands on `{other}`, which is not on"));
-                    return Err(dependency.blame_key(error.with_hint("turn its profile on, or say `required: false`")));
+                    let error =
+                        Error::input(format!("the service `{name}` depends on `{other}`, which is not enabled"));
+                    return Err(dependency.blame_key(error.with_hint("enable its profile, or write `required: false`")));
                 }
             }
         }

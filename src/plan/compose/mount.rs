@@ -23,7 +23,7 @@ pub fn long(node: YamlNode) -> Result<YamlNode> {
         [source, target, options] => (Some(source), target, options),
         _ => {
             let error =
-                Error::input(format!("`{text}` is no mount")).with_hint("write SOURCE:TARGET, or SOURCE:TARGET:ro");
+                Error::input(format!("`{text}` is not a mount")).with_hint("write SOURCE:TARGET, or SOURCE:TARGET:ro");
             return Err(node.blame(error));
         }
     };
@@ -65,7 +65,7 @@ pub fn long(node: YamlNode) -> Result<YamlNode> {
 pub fn whole(node: YamlNode) -> Result<YamlNode> {
     match node.text() {
         None => Ok(node),
-        Some(text) => Err(node.blame(Error::input(format!("`{text}` is no mount")))),
+        Some(text) => Err(node.blame(Error::input(format!("`{text}` is not a mount")))),
     }
 }
 
@@ -113,7 +113,7 @@ pub fn device(node: YamlNode) -> Result<YamlNode> {
     let target = parts.next().filter(|target| !target.is_empty()).unwrap_or(source);
     let permissions = parts.next().unwrap_or("rwm");
     if parts.next().is_some() {
-        let error = Error::input(format!("`{text}` is no device")).with_hint("write SOURCE:TARGET:PERMISSIONS");
+        let error = Error::input(format!("`{text}` is not a device")).with_hint("write SOURCE:TARGET:PERMISSIONS");
         return Err(node.blame(error));
     }
     Ok(node.with_entries([

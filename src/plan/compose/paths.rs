@@ -51,7 +51,7 @@ impl PathResolution<'_> {
                 continue;
             }
             if mount.get("source").is_none() {
-                let error = Error::input("what is mounted has no `source`, and it has to have one");
+                let error = Error::input("what is mounted has no `source`, but it needs one");
                 return Err(mount.blame(error.with_hint("say which directory of this machine it is")));
             }
             self.joined(mount, "source");

@@ -26,7 +26,7 @@ pub fn list(node: YamlNode) -> Result<YamlNode> {
             _ => ports.push(value.clone()),
         }
         if ports.len() > 2 * MOST as usize {
-            return Err(value.blame(Error::input("these are more ports than there are")));
+            return Err(value.blame(Error::input("this is more ports than there can be")));
         }
     }
     Ok(node.with(NodeValue::List(ports)))
@@ -38,7 +38,7 @@ pub fn whole(node: YamlNode) -> Result<YamlNode> {
 }
 
 fn no_port(node: &YamlNode) -> Error {
-    let error = Error::input(format!("`{}` is no port", node.scalar().unwrap_or_default()));
+    let error = Error::input(format!("`{}` is not a port", node.scalar().unwrap_or_default()));
     node.blame(error.with_hint("write \"8080:80\", \"127.0.0.1:8080:80/tcp\" or \"3000-3005\""))
 }
 

@@ -153,8 +153,8 @@ fn names(project: &Project, name: &str, service: &YamlNode, build: &YamlNode) ->
     for node in build.values_of("tags").iter().chain([&image]) {
         let name: Reference = parsed(node)?;
         if name.digest().is_some() {
-            let error = Error::input("the name of an image that is built has no digest");
-            return Err(node.blame(error.with_hint("leave out what stands from the `@` on")));
+            let error = Error::input("the name of an image to build cannot have a digest");
+            return Err(node.blame(error.with_hint("leave out everything from the `@` on")));
         }
         let name = if name.tag().is_some() { name } else { name.with_tag("latest") };
         if !names.contains(&name) {
@@ -243,7 +243,7 @@ fn limits(build: &YamlNode) -> Result<Vec<ResourceLimit>> {
             (None, Some(soft), Some(hard)) => format!("{name}={soft}:{hard}"),
             _ => {
                 let error =
-                    Error::input(format!("the limit `{name}` is no number, and does not have `soft` and `hard`"));
+                    Error::input(format!("the limit `{name}` is neither a number nor does it have `soft` and `hard`"));
                 return Err(node.blame(error));
             }
         };

@@ -15,8 +15,7 @@ impl Shape {
             Shape::OneOf(words) => match node.text().filter(|text| !words.contains(text)) {
                 None => Ok(()),
                 Some(text) => {
-                    let error =
-                        node.blame(Error::input(format!("{at} is `{text}`, and it has to be {}", self.wanted())));
+                    let error = node.blame(Error::input(format!("{at} is `{text}`, but it must be {}", self.wanted())));
                     Err(match suggestion(text, words.iter().copied()) {
                         Some(near) => error.with_hint(format!("did you mean `{near}`?")),
                         None => error,
@@ -58,7 +57,7 @@ impl Shape {
 
 /// The error for a value of another kind.
 pub fn unfit(node: &YamlNode, at: &KeyTrail<'_>, wanted: &str) -> Error {
-    let error = Error::input(format!("{at} is {}, and it has to be {wanted}", node.kind()));
+    let error = Error::input(format!("{at} is {}, but it must be {wanted}", node.kind()));
     if node.is_null() { node.blame_key(error) } else { node.blame(error) }
 }
 
@@ -72,7 +71,7 @@ fn check_entries(rule: EntryRule, node: &YamlNode, at: &KeyTrail<'_>) -> Result<
         return Ok(());
     }
     if let Some(wrong) = node.list().into_iter().flatten().find(|value| value.text().is_none()) {
-        let error = format!("{at} has {} in its list, and it has to be text", wrong.kind());
+        let error = format!("{at} has {} in its list, but it must be text", wrong.kind());
         return Err(wrong.blame(Error::input(error).with_hint("write KEY=VALUE")));
     }
     check_distinct(node, at)
@@ -93,7 +92,7 @@ fn check_distinct(node: &YamlNode, at: &KeyTrail<'_>) -> Result<()> {
         if !seen.insert((value.text().is_some(), text.clone())) {
             return Err(value
                 .blame(Error::input(format!("{at} has `{text}` twice")))
-                .with_hint("leave out one of both"));
+                .with_hint("leave out one of the two"));
         }
     }
     Ok(())
@@ -143,7 +142,7 @@ fn check_needs(keys: &[&str], node: &YamlNode, at: &KeyTrail<'_>) -> Result<()> 
     let Some(mapping) = node.mapping() else { return Ok(()) };
     match keys.iter().find(|key| !mapping.contains_key(**key)) {
         None => Ok(()),
-        Some(key) => Err(node.blame(Error::input(format!("{at} has no `{key}`, and it has to have one")))),
+        Some(key) => Err(node.blame(Error::input(format!("{at} has no `{key}`, but it needs one")))),
     }
 }
 
@@ -164,5 +163,5 @@ fn check_within(least: i64, most: i64, node: &YamlNode, at: &KeyTrail<'_>) -> Re
         i64::MAX => format!("{least} or more"),
         most => format!("between {least} and {most}"),
     };
-    Err(node.blame(Error::input(format!("{at} is {number}, and it has to be {wanted}"))))
+    Err(node.blame(Error::input(format!("{at} is {number}, but it must be {wanted}"))))
 }

@@ -207,7 +207,7 @@ fn entries(rule: EntryRule, node: YamlNode, at: &KeyTrail<'_>) -> Result<YamlNod
 fn read(reading: ScalarReading, node: &YamlNode, at: &KeyTrail<'_>) -> Result<YamlNode> {
     let wrong = |wanted: &str| {
         let told = node.scalar().unwrap_or_default();
-        node.blame(Error::input(format!("{at} is `{told}`, and it has to be {wanted}")))
+        node.blame(Error::input(format!("{at} is `{told}`, but it must be {wanted}")))
     };
     let value = match (reading, &node.value) {
         (ScalarReading::Text, _) => NodeValue::Text(node.scalar().unwrap_or_default()),

@@ -9,7 +9,10 @@ pub fn command(node: YamlNode) -> Result<YamlNode> {
     match &node.value {
         NodeValue::Text(text) => {
             let words = words(text).ok_or_else(|| {
-                node.blame(Error::input("this line has no words: a quotation has no end, or there is a parenthesis"))
+                node.blame(Error::input(
+                    "this line cannot be split into words: a quotation mark is not closed, or \
+                    there is a parenthesis",
+                ))
             })?;
             let words = words.into_iter().map(|word| node.with_text(word)).collect();
             Ok(node.with(NodeValue::List(words)))
@@ -30,7 +33,7 @@ pub fn command(node: YamlNode) -> Result<YamlNode> {
 }
 
 /// The words of a line, as compose splits it: up to the first sign by which a shell would join commands or files. None if a
-/// quotation has no end, and for parentheses that are no `$(…)`.
+/// quotation mark is not closed, and for parentheses that are no `$(…)`.
 fn words(text: &str) -> Option<Vec<String>> {
     let (mut words, mut word, mut is_word) = (Vec::new(), String::new(), false);
     let mut quote: Option<char> = None;
@@ -211,7 +214,7 @@ pub fn agents(node: YamlNode) -> Result<YamlNode> {
             Some((name, path)) => (name, value.with_text(path)),
             None if text == "default" => (text, value.with(NodeValue::Null)),
             None => {
-                let error = Error::input(format!("`{text}` is no SSH agent"));
+                let error = Error::input(format!("`{text}` is not an SSH agent"));
                 return Err(value.blame(error.with_hint("write `default`, or ID=PATH")));
             }
         };

@@ -75,8 +75,9 @@ impl<'a> YamlReader<'a> {
         let before = self.left;
         let place = self.place(span);
         if depth > DEEPEST {
-            return Err(Error::input(format!("values stand within each other more than {DEEPEST} deep"))
-                .with_excerpt(place.excerpt()));
+            return Err(
+                Error::input(format!("values are nested more than {DEEPEST} deep")).with_excerpt(place.excerpt())
+            );
         }
         self.spend(1, &place)?;
         let (anchor, tag, value) = match event {
@@ -104,7 +105,7 @@ impl<'a> YamlReader<'a> {
 
     fn alias(&mut self, anchor: usize, place: TextPlace) -> Result<YamlNode> {
         let Some((node, weight)) = self.anchors.get(&anchor) else {
-            return Err(Error::input("this alias stands within what it is an alias of").with_excerpt(place.excerpt()));
+            return Err(Error::input("this alias is inside what it is an alias of").with_excerpt(place.excerpt()));
         };
         let (node, weight) = (node.clone(), *weight);
         self.spend(weight, &place)?;
@@ -135,7 +136,7 @@ impl<'a> YamlReader<'a> {
             let place = key.place.clone();
             if is_merge {
                 if merged.replace(value).is_some() {
-                    return Err(Error::input("`<<` is there twice").with_excerpt(place.excerpt()));
+                    return Err(Error::input("`<<` appears twice").with_excerpt(place.excerpt()));
                 }
                 continue;
             }
@@ -147,7 +148,7 @@ impl<'a> YamlReader<'a> {
             if let Some(first) = mapping.insert(name, value) {
                 let line = first.key.unwrap_or(first.place).excerpt().line;
                 let name = key.text().unwrap_or_default();
-                return Err(Error::input(format!("the key `{name}` is there already, in line {line}"))
+                return Err(Error::input(format!("the key `{name}` already exists, in line {line}"))
                     .with_excerpt(place.excerpt()));
             }
         }
@@ -203,7 +204,7 @@ fn scalar_value(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>) -> Re
         Some("int" | "float" | "bool" | "null") => match scalar::resolve(&text) {
             NodeValue::Text(text) => {
                 let what = tag.unwrap_or_default();
-                Err(Error::input(format!("`{text}` is no {what}")))
+                Err(Error::input(format!("`{text}` is not of the type `{what}`")))
             }
             value => Ok(value),
         },

@@ -169,7 +169,7 @@ impl Check {
             return Ok(check);
         }
         for option in options.splitn(3, ';') {
-            let known = "known are skip=RULE,… (or skip=all), error=true and experimental=RULE,…";
+            let known = "known options are skip=RULE,… (or skip=all), error=true and experimental=RULE,…";
             let refuse = || Error::input(format!("`{option}` is not a check option")).with_hint(known);
             let (name, value) = option.split_once('=').ok_or_else(refuse)?;
             let value = value.trim();

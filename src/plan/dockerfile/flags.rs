@@ -85,7 +85,7 @@ impl Flags {
                 return Err(unknown(refuse(format!("`{instruction}` has no flag `{name}`")), name, known));
             };
             if *kind != FlagKind::Texts && given.iter().any(|(given, _)| given == known_name) {
-                return Err(refuse(format!("`{name}` is given twice")).with_hint("only one of them can hold"));
+                return Err(refuse(format!("`{name}` is given twice")).with_hint("only one of them can apply"));
             }
             let value = match (kind, value) {
                 (FlagKind::Switch, None) => flag.from(flag.text().len()),

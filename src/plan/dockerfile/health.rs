@@ -36,7 +36,7 @@ pub(super) fn read(parts: &InstructionParts<'_>) -> Result<Healthcheck> {
         },
         _ => {
             return Err(parts
-                .error(&kind, format!("`HEALTHCHECK` knows `CMD` and `NONE`, not `{}`", kind.text()))
+                .error(&kind, format!("`HEALTHCHECK` takes `CMD` or `NONE`, not `{}`", kind.text()))
                 .with_hint(format!("as in `{EXAMPLE}`")));
         }
     };

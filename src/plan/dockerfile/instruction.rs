@@ -85,7 +85,7 @@ impl InstructionParts<'_> {
         let error = self.error(&self.name, format!("unknown instruction `{written}`"));
         Err(match suggestion(written, NAMES.iter().copied()) {
             Some(near) => error.with_hint(format!("did you mean `{}`?", near.to_uppercase())),
-            None => error.with_hint("a line goes on below only where it ends with the escape character"),
+            None => error.with_hint("a line continues below only if it ends with the escape character"),
         })
     }
 

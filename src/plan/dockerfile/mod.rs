@@ -157,7 +157,7 @@ fn comments(spoken: Vec<Spoken>) -> Vec<(Span, Vec<String>)> {
     spoken.into_iter().filter(is_described).map(|Spoken { manner, .. }| (manner.span, manner.comments)).collect()
 }
 
-const FIRST_LINE: &str = "a Dockerfile names the image to begin with, as in `FROM debian` or `FROM scratch`";
+const FIRST_LINE: &str = "a Dockerfile starts with its base image, as in `FROM debian` or `FROM scratch`";
 
 /// The part of a Dockerfile that was read so far.
 #[derive(Default)]
@@ -184,7 +184,7 @@ impl DockerfileReading {
                     self.note(manner);
                 }
                 (None, command) => {
-                    return Err(Error::input(format!("`{}` stands before the first `FROM`", command.name()))
+                    return Err(Error::input(format!("`{}` comes before the first `FROM`", command.name()))
                         .with_excerpt(instruction.text.excerpt(&manner.name.span))
                         .with_hint("only `ARG` may: a stage begins with `FROM`"));
                 }

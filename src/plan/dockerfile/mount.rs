@@ -256,7 +256,7 @@ fn unknown(key: &str) -> Error {
     let error = refused(format!("a mount has no option `{key}`"));
     match suggestion(key, KEYS.iter().copied()) {
         Some(near) => error.with_hint(format!("did you mean `{near}`?")),
-        None => error.with_hint(format!("known are {}", KEYS.join(", "))),
+        None => error.with_hint(format!("known options are {}", KEYS.join(", "))),
     }
 }
 
@@ -267,7 +267,7 @@ fn kind(value: &str) -> Result<&'static str> {
     let error = refused(format!("there is no mount of type `{value}`"));
     Err(match suggestion(value, TYPES.iter().copied()) {
         Some(near) => error.with_hint(format!("did you mean `{near}`?")),
-        None => error.with_hint(format!("known are {}", TYPES.join(", "))),
+        None => error.with_hint(format!("known types are {}", TYPES.join(", "))),
     })
 }
 

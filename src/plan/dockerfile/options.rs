@@ -10,7 +10,7 @@ pub fn fields(parts: &InstructionParts<'_>, value: &LogicalLine) -> Result<Vec<L
     let refuse =
         |message: &str| parts.error(value, message).with_hint("options are `key=value`, with commas between them");
     if value.is_empty() {
-        return Err(refuse("this says nothing"));
+        return Err(refuse("this option is empty"));
     }
     let mut fields = Vec::new();
     let mut kept = Vec::new();
@@ -24,7 +24,7 @@ pub fn fields(parts: &InstructionParts<'_>, value: &LogicalLine) -> Result<Vec<L
                         None => break,
                     },
                     Some(other) => kept.push(other),
-                    None => return Err(refuse("a quotation mark has no partner")),
+                    None => return Err(refuse("a quotation mark is not closed")),
                 }
             }
         } else {
@@ -38,7 +38,7 @@ pub fn fields(parts: &InstructionParts<'_>, value: &LogicalLine) -> Result<Vec<L
                 return Ok(fields);
             }
             Some((at, ',')) => fields.push(value.pick(&kept, at)),
-            Some(_) => return Err(refuse("quotes stand around a whole option or not at all")),
+            Some(_) => return Err(refuse("quotes must be around a whole option or not used at all")),
         }
         kept.clear();
     }

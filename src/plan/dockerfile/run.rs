@@ -48,7 +48,7 @@ fn choice<T: Copy + Default>(
     let error = parts.error(value, format!("`--{name}` cannot be `{}`", value.text()));
     Err(match suggestion(value.text(), words()) {
         Some(near) => error.with_hint(format!("did you mean `{near}`?")),
-        None => error.with_hint(format!("known are {}", words().collect::<Vec<_>>().join(", "))),
+        None => error.with_hint(format!("known values are {}", words().collect::<Vec<_>>().join(", "))),
     })
 }
 
@@ -87,7 +87,7 @@ fn device(parts: &InstructionParts<'_>, value: &LogicalLine) -> Result<Device> {
             ("name", Some(_)) if name.is_some() => return Err(refuse(&field, "a device has one name".to_owned())),
             ("name", Some(setting)) => name = Some(setting),
             _ if name.is_none() => name = Some(field),
-            _ => return Err(refuse(&field, format!("`{}` says nothing about a device", field.text()))),
+            _ => return Err(refuse(&field, format!("`{}` is not an option of a device", field.text()))),
         }
     }
     match name.filter(|name| !name.is_empty()) {

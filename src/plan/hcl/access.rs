@@ -50,22 +50,22 @@ pub fn element(collection: &Value, key: &Value) -> std::result::Result<Value, St
             Err("the elements of a set have no index".to_owned())
         }
         Value::Sequence(sequence) => {
-            let key = convert(key, &Type::Number).map_err(|why| format!("this is no index: {why}"))?;
+            let key = convert(key, &Type::Number).map_err(|why| format!("this is not an index: {why}"))?;
             let index = key.as_number().cloned().unwrap_or_else(|| 0usize.into());
             if index.to_integer().is_none() {
-                return Err(format!("an index is a whole number, and this is {index}"));
+                return Err(format!("an index must be a whole number, but this is {index}"));
             }
             if index.is_negative() && !index.is_zero() {
-                return Err(format!("an index is not negative, and this is {index}"));
+                return Err(format!("an index must not be negative, but this is {index}"));
             }
             let found = index.to_i64().and_then(|index| sequence.values.get(usize::try_from(index).ok()?));
             found.cloned().ok_or_else(|| match sequence.values.len() {
-                0 => format!("there is no element {index}, for there is none at all"),
+                0 => format!("there is no element {index}, because there are none at all"),
                 count => format!("there is no element {index}: the last of {count} is {}", count - 1),
             })
         }
         Value::Mapping(mapping) => {
-            let key = convert(key, &Type::String).map_err(|why| format!("this is no key: {why}"))?;
+            let key = convert(key, &Type::String).map_err(|why| format!("this is not a key: {why}"))?;
             let name = key.as_text().unwrap_or_default();
             mapping.values.get(name).cloned().ok_or_else(|| format!("there is no element `{name}`"))
         }

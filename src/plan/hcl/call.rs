@@ -86,7 +86,7 @@ impl Evaluator<'_> {
         }
         let Some(elements) = value.as_elements() else {
             let name = value.kind().name();
-            return Err(last.place.error(format!("`...` takes a list, a set or a tuple, and this is {name}")));
+            return Err(last.place.error(format!("`...` takes a list, a set or a tuple, but this is {name}")));
         };
         let literal = |value: &Value| Expression::literal(value.clone(), last.place.clone());
         Ok(others.iter().cloned().chain(elements.iter().map(literal)).collect())
@@ -97,7 +97,7 @@ impl Evaluator<'_> {
         for argument in arguments {
             let value = self.value(argument, locals)?;
             if value.is_null() {
-                return Err(argument.place.error("a function that a file defines takes no null"));
+                return Err(argument.place.error("a function that a file defines does not take null"));
             }
             values.push(value);
         }

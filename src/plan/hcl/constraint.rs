@@ -42,7 +42,7 @@ impl Expression {
         match &*self.kind {
             ExpressionKind::Call(call) => self.constructed(call),
             ExpressionKind::Parenthesis(inner) => inner.type_constraint(),
-            _ => Err(self.place.error("this is no type").with_hint("write it as `string` or as `list(string)`")),
+            _ => Err(self.place.error("this is not a type").with_hint("write it as `string` or as `list(string)`")),
         }
     }
 
@@ -50,14 +50,14 @@ impl Expression {
         let error = self.place.error(format!("there is no type `{word}`"));
         match suggestion(word, WORDS.iter().copied()) {
             Some(near) => error.with_hint(format!("did you mean `{near}`?")),
-            None => error.with_hint(format!("there are {}", WORDS.join(", "))),
+            None => error.with_hint(format!("known types are {}", WORDS.join(", "))),
         }
     }
 
     fn constructed(&self, call: &FunctionCall) -> Result<Type> {
         let name = call.name.as_str();
         if matches!(name, "any" | "bool" | "number" | "string") {
-            return Err(self.place.error(format!("`{name}` takes nothing")).with_hint(format!("write `{name}`")));
+            return Err(self.place.error(format!("`{name}` takes no arguments")).with_hint(format!("write `{name}`")));
         }
         if name == "optional" {
             return Err(self.place.error("`optional` stands only before the type of an attribute of an object"));
@@ -93,7 +93,7 @@ impl Expression {
         let mut attributes = BTreeMap::new();
         for (key, value) in items {
             let ObjectKey::Name(name) = key else {
-                return Err(value.place.error("the name of this attribute is no plain name"));
+                return Err(value.place.error("the name of this attribute is not a plain name"));
             };
             let (value, is_optional) = match &*value.kind {
                 ExpressionKind::Call(call) if call.name == "optional" => match call.arguments.as_slice() {

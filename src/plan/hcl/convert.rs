@@ -44,7 +44,7 @@ fn mismatch(from: &Type, to: &Type) -> String {
                     return format!("attribute `{name}`: {}", mismatch(&own.value, &attribute.value));
                 }
             }
-            format!("{} is wanted", to.constraint_name())
+            format!("expected {}", to.constraint_name())
         }
         (Type::Tuple(_), Type::List(element) | Type::Set(element)) if **element == Type::Any => {
             "all elements must have the same type".to_owned()
@@ -55,16 +55,16 @@ fn mismatch(from: &Type, to: &Type) -> String {
         (Type::Tuple(types), Type::List(element) | Type::Set(element)) => {
             match types.iter().enumerate().find(|(_, own)| !can_convert(own, element, true)) {
                 Some((index, own)) => format!("element {index}: {}", mismatch(own, element)),
-                None => format!("{} is wanted", to.constraint_name()),
+                None => format!("expected {}", to.constraint_name()),
             }
         }
         (Type::Object(own), Type::Map(element)) => {
             match own.iter().find(|(_, own)| !can_convert(&own.value, element, true)) {
                 Some((name, own)) => format!("element `{name}`: {}", mismatch(&own.value, element)),
-                None => format!("{} is wanted", to.constraint_name()),
+                None => format!("expected {}", to.constraint_name()),
             }
         }
-        _ => format!("{} is wanted, and this is {}", to.constraint_name(), from.name()),
+        _ => format!("expected {}, but this is {}", to.constraint_name(), from.name()),
     }
 }
 
@@ -80,12 +80,12 @@ fn converted(value: &Value, from: &Type, to: &Type) -> Result<Value, String> {
         (Value::Bool(value), Type::String) => Ok(Value::text(value.to_string())),
         (Value::String(text), Type::Number) => match Number::parse(text) {
             Some(number) => Ok(Value::Number(number)),
-            None => Err(format!("a number is wanted, and this is \"{text}\"")),
+            None => Err(format!("expected a number, but this is \"{text}\"")),
         },
         (Value::String(text), Type::Bool) => match &**text {
             "true" | "1" => Ok(Value::Bool(true)),
             "false" | "0" => Ok(Value::Bool(false)),
-            _ => Err(format!("true or false is wanted, and this is \"{text}\"")),
+            _ => Err(format!("expected true or false, but this is \"{text}\"")),
         },
         (Value::Sequence(sequence), Type::Tuple(types)) => {
             let pairs = sequence.values.iter().zip(types.iter());

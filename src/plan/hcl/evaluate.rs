@@ -203,10 +203,10 @@ impl<'a> Evaluator<'a> {
                 TemplatePart::Interpolation(expression) => {
                     let value = self.value(expression, locals)?;
                     if value.is_null() {
-                        return Err(expression.place.error("this is null, which cannot stand in text"));
+                        return Err(expression.place.error("this is null, which cannot be part of a text"));
                     }
                     let value = convert(&value, &Type::String)
-                        .map_err(|why| expression.place.error(format!("this cannot stand in text: {why}")))?;
+                        .map_err(|why| expression.place.error(format!("this cannot be part of a text: {why}")))?;
                     text.push_str(value.as_text().unwrap_or_default());
                 }
                 TemplatePart::If { condition, yes, no } => {
@@ -256,7 +256,7 @@ impl<'a> Evaluator<'a> {
             let name = self.name(key, locals)?;
             let value = self.value(value, locals)?;
             if values.insert(name.clone(), value).is_some() {
-                return Err(key.place.error(format!("the key `{name}` is there already")));
+                return Err(key.place.error(format!("the key `{name}` already exists")));
             }
         }
         Ok(Value::object(values))
@@ -268,7 +268,8 @@ impl<'a> Evaluator<'a> {
         if value.is_null() {
             return Err(key.place.error("this key is null"));
         }
-        let name = convert(&value, &Type::String).map_err(|why| key.place.error(format!("this is no key: {why}")))?;
+        let name =
+            convert(&value, &Type::String).map_err(|why| key.place.error(format!("this is not a key: {why}")))?;
         Ok(name.as_text().unwrap_or_default().to_owned())
     }
 
@@ -316,18 +317,19 @@ impl<'a> Evaluator<'a> {
         };
         let (value, place) =
             if self.condition(condition, locals)? { (yes_value, &yes.place) } else { (no_value, &no.place) };
-        convert(&value?, &kind).map_err(|why| place.error(format!("this has not the type of the other result: {why}")))
+        convert(&value?, &kind)
+            .map_err(|why| place.error(format!("this does not have the type of the other result: {why}")))
     }
 
     /// The keys and elements of what a `for` goes through.
     fn iterated(&self, collection: &Expression, locals: &Locals<'_>) -> Result<Vec<(Value, Value)>> {
         let value = self.value(collection, locals)?;
         if value.is_null() {
-            return Err(collection.place.error("`for` cannot go through null"));
+            return Err(collection.place.error("`for` cannot iterate over null"));
         }
         let name = value.kind().name();
         value.iterate().ok_or_else(|| {
-            collection.place.error(format!("`for` goes through lists, sets, maps and the like, and this is {name}"))
+            collection.place.error(format!("`for` iterates over lists, sets, maps and the like, but this is {name}"))
         })
     }
 
@@ -353,7 +355,7 @@ impl<'a> Evaluator<'a> {
                 return Err(key
                     .place
                     .error(format!("two elements give the same key, `{name}`"))
-                    .with_hint("write `...` behind the value to put the values of one key into one list"));
+                    .with_hint("write `...` after the value to put the values of one key into one list"));
             }
             group.push(self.value(&parts.value, &inner)?);
         }

@@ -42,7 +42,7 @@ impl JsonReader<'_> {
                     continue;
                 }
                 if !names.insert(&key.name) {
-                    return Err(place.error(format!("the attribute `{}` is there already", key.name)));
+                    return Err(place.error(format!("the attribute `{}` already exists", key.name)));
                 }
                 let value = self.expression(value)?;
                 body.attributes.push(HclAttribute { name: key.name.clone(), place, value });
@@ -93,7 +93,7 @@ impl JsonReader<'_> {
     /// The entries of an object, or of all objects of a list.
     fn entries<'n>(&self, node: &'n JsonNode, what: &str) -> Result<Vec<&'n (JsonKey, JsonNode)>> {
         let refused =
-            |node: &JsonNode| self.start(node).error(format!("{what} stand in an object, or a list of objects"));
+            |node: &JsonNode| self.start(node).error(format!("{what} must be in an object, or in a list of objects"));
         match &node.kind {
             JsonKind::Null => Ok(Vec::new()),
             JsonKind::Object(entries) => Ok(entries.iter().collect()),

@@ -80,7 +80,7 @@ impl JsonWalk<'_> {
         let start = self.at;
         if depth > DEEPEST {
             let place = BakePlace::new(self.text, start..start + 1);
-            return Err(place.error(format!("values stand within each other more than {DEEPEST} deep")));
+            return Err(place.error(format!("values are nested more than {DEEPEST} deep")));
         }
         let kind = match self.peek() {
             b'{' => self.object(depth)?,
@@ -139,7 +139,7 @@ impl JsonWalk<'_> {
         self.at = (self.at + 1).min(self.text.text.len());
         let written = self.text.text.get(start..self.at).unwrap_or_default();
         serde_json::from_str(written).map_err(|error| {
-            BakePlace::new(self.text, start..self.at).error("this is no string of JSON").with_source(error)
+            BakePlace::new(self.text, start..self.at).error("this is not a string of JSON").with_source(error)
         })
     }
 

@@ -78,7 +78,7 @@ impl<'a> LineLayout<'a> {
                 let delimiter = &self.text[*start..*end];
                 let error =
                     (self.place)(*at, *end).error(format!("this text is not closed: there is no line `{delimiter}`"));
-                return Err(error.with_hint("nothing else stands on that line, and it ends"));
+                return Err(error.with_hint("that line must hold nothing else, and must end"));
             }
             Some(OpenPart { at, .. }) => return Err(self.error(*at, "is not closed")),
         }

@@ -63,19 +63,19 @@ pub fn binary(operation: BinaryOperation, [left, right]: &[Value; 2]) -> Result<
         BinaryOperation::GreaterOrEqual => compared(|left, right| left >= right),
         BinaryOperation::Add => {
             let (left, right) = numbers()?;
-            finite(left.add(&right), "the sum of opposing infinities is no number")
+            finite(left.add(&right), "the sum of opposing infinities is not a number")
         }
         BinaryOperation::Subtract => {
             let (left, right) = numbers()?;
-            finite(left.subtract(&right), "the difference of equal infinities is no number")
+            finite(left.subtract(&right), "the difference of equal infinities is not a number")
         }
         BinaryOperation::Multiply => {
             let (left, right) = numbers()?;
-            finite(left.multiply(&right), "zero times infinity is no number")
+            finite(left.multiply(&right), "zero times infinity is not a number")
         }
         BinaryOperation::Divide => {
             let (left, right) = numbers()?;
-            finite(left.divide(&right), "a division of zero by zero, or of infinities, gives no number")
+            finite(left.divide(&right), "a division of zero by zero, or of infinities, does not give a number")
         }
         BinaryOperation::Modulo => {
             let (left, right) = numbers()?;

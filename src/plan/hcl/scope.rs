@@ -105,7 +105,7 @@ impl EvaluationBudget {
             return Err(format!("this value is too large: it has more than {LARGEST_VALUE} parts"));
         }
         if depth > DEEPEST_VALUE {
-            return Err(format!("values stand within this value more than {DEEPEST_VALUE} deep"));
+            return Err(format!("values are nested in this value more than {DEEPEST_VALUE} deep"));
         }
         self.spend(1 + weight / 8)
     }
@@ -117,7 +117,7 @@ impl EvaluationBudget {
                 self.depth.set(left);
                 Ok(())
             }
-            None => Err(format!("expressions stand within each other more than {DEEPEST_EVALUATION} deep")),
+            None => Err(format!("expressions are nested more than {DEEPEST_EVALUATION} deep")),
         }
     }
 

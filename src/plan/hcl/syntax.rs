@@ -58,9 +58,9 @@ pub fn refused(error: &parser::Error, place: &dyn Fn(usize, usize) -> BakePlace)
     let at = error.location().offset();
     let said = error.message();
     let message = match said {
-        _ if said.contains("redefined attribute") => "this attribute is there already".to_owned(),
-        _ if said.contains("redefined object key") => "this key is there already".to_owned(),
-        _ if said.contains("nested levels") => "this stands within too much: 64 levels are the most".to_owned(),
+        _ if said.contains("redefined attribute") => "this attribute already exists".to_owned(),
+        _ if said.contains("redefined object key") => "this key already exists".to_owned(),
+        _ if said.contains("nested levels") => "this is nested too deeply: 64 levels are the limit".to_owned(),
         "unexpected token" => "this is not HCL".to_owned(),
         said => format!("this is not HCL: {said}"),
     };
@@ -142,7 +142,7 @@ impl Syntax<'_> {
                 match (parsed, expression.keyword()) {
                     (Parsed::Null(_) | Parsed::Bool(_), Some(name)) => return Ok(ObjectKey::Name(name.to_owned())),
                     (Parsed::Traversal(traversal), _) if matches!(traversal.expr, Parsed::Variable(_)) => {
-                        let error = expression.place.error("this may be a key with points in it, or a variable");
+                        let error = expression.place.error("this may be a key with dots in it, or a variable");
                         return Err(
                             error.with_hint("put a key between quotation marks, a variable between parentheses")
                         );
@@ -179,7 +179,7 @@ impl Syntax<'_> {
 
     fn traversal(&self, traversal: &Traversal) -> Result<Expression> {
         if let Some(further) = traversal.operators.get(LONGEST_PATH) {
-            let message = format!("this is more than {LONGEST_PATH} attributes and elements of each other");
+            let message = format!("this goes through more than {LONGEST_PATH} attributes and elements");
             return Err(self.place_of(further).error(message));
         }
         let source = self.expression(&traversal.expr)?;
@@ -213,7 +213,7 @@ impl Syntax<'_> {
                     let (of_each, others) = rest.split_at(count);
                     operators = others;
                     if let Some(nested) = others.first().filter(|other| is_splat(other)) {
-                        let error = self.place_of(nested).error("`.*` cannot stand behind `.*`");
+                        let error = self.place_of(nested).error("`.*` cannot follow `.*`");
                         return Err(error.with_hint("write `[*]`"));
                     }
                     ExpressionKind::Splat { source, each: self.traversed(item(), of_each)? }

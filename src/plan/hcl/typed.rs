@@ -21,7 +21,7 @@ pub fn text_value(text: &str, kind: &Type) -> Result<Value, String> {
     }
     let fields = || {
         let fields = csv_fields(text).filter(|fields| !text.is_empty() && !fields.is_empty());
-        fields.ok_or_else(|| format!("\"{text}\" is no list of comma separated values"))
+        fields.ok_or_else(|| format!("\"{text}\" is not a list of comma separated values"))
     };
     match kind {
         Type::List(element) => Ok(Value::list((**element).clone(), all_of(&fields()?, element)?)),
@@ -29,7 +29,7 @@ pub fn text_value(text: &str, kind: &Type) -> Result<Value, String> {
         Type::Tuple(types) => {
             let fields = fields()?;
             if fields.len() != types.len() {
-                return Err(format!("{} values are wanted, and there are {}", types.len(), fields.len()));
+                return Err(format!("expected {} values, but there are {}", types.len(), fields.len()));
             }
             let values = fields.iter().zip(types.iter()).map(|(field, kind)| primitive(field, kind));
             Ok(Value::tuple(values.collect::<Result<_, _>>()?))
@@ -89,14 +89,14 @@ fn primitive(text: &str, kind: &Type) -> Result<Value, String> {
         Type::Bool => match text {
             "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(Value::Bool(true)),
             "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(Value::Bool(false)),
-            _ => Err(format!("true or false is wanted, and this is \"{text}\"")),
+            _ => Err(format!("expected true or false, but this is \"{text}\"")),
         },
         Type::Number => {
             let is_parted =
                 |part: &str| part.starts_with(|c: char| c.is_ascii_digit()) && part.len() == part.trim().len();
             let text = if text.split('_').all(is_parted) { text.replace('_', "") } else { text.to_owned() };
             let number = text.parse::<f64>().ok().filter(|number| number.is_finite()).and_then(Number::from_f64);
-            number.map(Value::Number).ok_or_else(|| format!("a number is wanted, and this is \"{text}\""))
+            number.map(Value::Number).ok_or_else(|| format!("expected a number, but this is \"{text}\""))
         }
         _ => Err(format!("{} cannot be given as text; give it as JSON", kind.constraint_name())),
     }
@@ -131,7 +131,7 @@ fn typed(node: &JsonNode, kind: &Type) -> Result<Value, String> {
             Ok(Value::tuple(values.collect::<Result<_, _>>()?))
         }
         (JsonKind::List(nodes), Type::Tuple(types)) => {
-            Err(format!("{} values are wanted, and there are {}", types.len(), nodes.len()))
+            Err(format!("expected {} values, but there are {}", types.len(), nodes.len()))
         }
         (JsonKind::Object(entries), Type::Any | Type::Map(_)) => {
             if let (Some((kind, value)), Type::Any) = (with_type(entries), kind) {
@@ -165,7 +165,7 @@ fn typed(node: &JsonNode, kind: &Type) -> Result<Value, String> {
                 JsonKind::List(_) => "a list",
                 JsonKind::Object(_) => "an object",
             };
-            Err(format!("{} is wanted, and this is {found}", kind.constraint_name()))
+            Err(format!("expected {}, but this is {found}", kind.constraint_name()))
         }
     }
 }

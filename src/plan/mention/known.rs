@@ -29,8 +29,8 @@ impl KnownImages {
     }
 
     /// Returns the digest that is meant by `name`: that of its tag (without one, `latest`); else that which was noted for the
-    /// whole repository; else, of a name without a tag, the only one of the repository. None if nothing is known of it. Fails
-    /// if it could be several.
+    /// whole repository; else, of a name without a tag, the only one of the repository. None if nothing is known about it.
+    /// Fails if it could be several.
     pub fn digest_of(&self, name: &Reference) -> Result<Option<Digest>> {
         let Some(known) = self.0.get(&name.name()) else { return Ok(None) };
         if let Some(digest) = known.tagged.get(name.tag().unwrap_or("latest")) {

@@ -224,7 +224,7 @@ impl<'a> SpannedReader<'a, '_> {
     /// Reads the value that begins with `event`, and returns its number.
     fn value(&mut self, event: Event<'a>, span: Range<usize>, depth: usize) -> Result<usize, YamlFault> {
         if depth > DEEPEST {
-            let error = Error::input(format!("values stand within each other more than {DEEPEST} deep"));
+            let error = Error::input(format!("values are nested more than {DEEPEST} deep"));
             return Err(YamlFault { error, span });
         }
         let Some(left) = self.left.checked_sub(1) else {
@@ -236,7 +236,7 @@ impl<'a> SpannedReader<'a, '_> {
             Event::Alias(anchor) => match self.anchors.get(&anchor) {
                 Some(meant) => (0, SpannedContent::Alias(*meant)),
                 None => {
-                    let error = Error::input("this alias stands within what it is an alias of");
+                    let error = Error::input("this alias is inside what it is an alias of");
                     return Err(YamlFault { error, span });
                 }
             },

@@ -163,7 +163,7 @@ impl PlanNode {
 impl Keyed for SharedPlan {
     fn check(&self) -> Result<(), String> {
         if self.version != VERSION {
-            return Err(format!("is of version {}, and {VERSION} is the one that is known", self.version));
+            return Err(format!("has version {}, but only version {VERSION} is known", self.version));
         }
         for (name, target) in &self.targets {
             target.check().map_err(|why| format!("is wrong about the target {}: {why}", name.escape_debug()))?;
@@ -209,7 +209,7 @@ impl SharedPlan {
             let platform = target.and_then(|target| target.platforms.get(node.image));
             let is_new = seen.insert((node.target.as_str(), node.image));
             if platform != Some(&node.platform) || !is_new || node.wave >= MOST_NODES {
-                return Err(format!("has a node {} that is none of its targets' images", node.name().escape_debug()));
+                return Err(format!("has a node {} that is not an image of its targets", node.name().escape_debug()));
             }
         }
         let all = self.targets.values().filter(|target| !target.linked).map(|target| target.platforms.len());
@@ -241,7 +241,7 @@ impl SharedTarget {
     }
 
     fn check(&self) -> Result<(), String> {
-        let wrong = |what: &str, text: &str| Err(format!("`{}` is no {what}", text.escape_debug()));
+        let wrong = |what: &str, text: &str| Err(format!("`{}` is not a {what}", text.escape_debug()));
         if self.platforms.is_empty() {
             return Err("it has no platform".to_owned());
         }
@@ -268,8 +268,8 @@ impl SharedTarget {
         let goes_out = !(self.names.is_empty() && self.by_digest.is_empty() && self.release.is_empty());
         match goes_out == self.linked {
             false => Ok(()),
-            true if self.linked => Err("it goes nowhere, and has names".to_owned()),
-            true => Err("it has no name to be pushed under".to_owned()),
+            true if self.linked => Err("it has names, but no destination".to_owned()),
+            true => Err("it has no name to push it under".to_owned()),
         }
     }
 }

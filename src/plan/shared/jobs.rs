@@ -50,8 +50,8 @@ impl FromStr for JobEngine {
             "github" => Ok(JobEngine::Github),
             "gitlab" => Ok(JobEngine::Gitlab),
             "kubernetes" => Ok(JobEngine::Kubernetes),
-            _ => Err(Error::usage(format!("no jobs are written for `{text}`"))
-                .with_hint("there are github, gitlab and kubernetes")),
+            _ => Err(Error::usage(format!("cannot write jobs for `{text}`"))
+                .with_hint("known systems are github, gitlab and kubernetes")),
         }
     }
 }
@@ -60,7 +60,7 @@ impl Jobs<'_> {
     /// Returns the text that `engine` reads. Fails for more shards than it starts jobs, and for a plan that it cannot hand on.
     pub fn text(&self, engine: JobEngine) -> Result<String> {
         if self.shards > engine.most() {
-            let message = format!("there are {} shards, and {} jobs are the most", self.shards, engine.most());
+            let message = format!("there are {} shards, more than the limit of {} jobs", self.shards, engine.most());
             return Err(Error::usage(message).with_hint("--shards N packs the nodes into fewer"));
         }
         match engine {

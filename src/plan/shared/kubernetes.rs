@@ -14,9 +14,9 @@ const RETRIES: u32 = 3;
 /// Returns a list of a ConfigMap and two Jobs, in JSON, which is YAML too.
 pub fn manifest(plan: &SharedPlan, shards: usize) -> Result<String> {
     let text =
-        String::from_utf8(plan.text()?).map_err(|source| Error::input("the plan is no text").with_source(source))?;
+        String::from_utf8(plan.text()?).map_err(|source| Error::input("the plan is not text").with_source(source))?;
     if text.len() > CONFIG_MAP_LIMIT {
-        let message = format!("the plan has {} bytes, and a ConfigMap holds {CONFIG_MAP_LIMIT}", text.len());
+        let message = format!("the plan has {} bytes, but a ConfigMap holds {CONFIG_MAP_LIMIT}", text.len());
         return Err(Error::input(message).with_hint("plan fewer targets at a time"));
     }
     let name = format!("ocibake-{:.12}", plan.digest().hex());

@@ -41,12 +41,12 @@ pub fn read_result(plan: Digest, node: &PlanNode, bytes: &[u8]) -> Result<Descri
     for (key, expected) in [(PLAN, plan.to_string()), (NODE, node.name())] {
         match index.annotations.get(key) {
             Some(own) if *own == expected => {}
-            Some(own) => return Err(wrong(format!("is one for `{own}`, and not for `{expected}`"))),
+            Some(own) => return Err(wrong(format!("is for `{own}`, not for `{expected}`"))),
             None => return Err(wrong(format!("has no annotation {key}"))),
         }
     }
     let [manifest] = &index.manifests[..] else {
-        return Err(wrong(format!("names {} manifests, where one is wanted", index.manifests.len())));
+        return Err(wrong(format!("names {} manifests, but one was expected", index.manifests.len())));
     };
     if manifest.media_type != media_type::IMAGE_MANIFEST || manifest.size > MANIFEST_LIMIT {
         return Err(wrong(format!("names {} bytes of the type `{}`", manifest.size, manifest.media_type)));
@@ -56,6 +56,6 @@ pub fn read_result(plan: Digest, node: &PlanNode, bytes: &[u8]) -> Result<Descri
     }
     match result(plan, node, manifest) == bytes {
         true => Ok(manifest.clone()),
-        false => Err(wrong("says more than a result does".to_owned())),
+        false => Err(wrong("holds more than a result".to_owned())),
     }
 }

@@ -20,7 +20,7 @@ impl Shard {
     /// Returns the share of that number, counted from 1. Fails where there is none.
     pub fn new(number: usize, all: usize) -> Result<Self> {
         if all == 0 || all > MOST_SHARDS {
-            return Err(Error::usage(format!("there are {all} shards, and 1 to {MOST_SHARDS} can be")));
+            return Err(Error::usage(format!("there are {all} shards, but there can only be 1 to {MOST_SHARDS}")));
         }
         if number == 0 || number > all {
             return Err(Error::usage(format!("there is no shard {number} of {all}"))
@@ -47,7 +47,7 @@ impl FromStr for Shard {
     fn from_str(text: &str) -> Result<Self> {
         let numbers = text.split_once('/').and_then(|(number, all)| Some((number.parse().ok()?, all.parse().ok()?)));
         let (number, all) = numbers
-            .ok_or_else(|| Error::usage(format!("`{text}` is no shard")).with_hint("it is written I/N, as in 3/8"))?;
+            .ok_or_else(|| Error::usage(format!("`{text}` is not a shard")).with_hint("write it as I/N, as in 3/8"))?;
         Shard::new(number, all)
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn read(value: &TomlValue<'_>, images: &[&str]) -> Result<Vec<ImageGr
     let mut groups = Vec::with_capacity(entries.len());
     for entry in &entries {
         if !is_name(entry.key) {
-            let error = Error::input(format!("`{}` is no name of a group", entry.key));
+            let error = Error::input(format!("`{}` is not a name of a group", entry.key));
             return Err(entry.blame_key(error.with_hint("it has letters, digits, `_` and `-`")));
         }
         if images.contains(&entry.key) {
@@ -46,9 +46,9 @@ fn check_member(name: &str, known: &[&str]) -> Result<String> {
     if known.contains(&name) {
         return Ok(name.to_owned());
     }
-    let error = Error::input(format!("there is no image `{name}`"));
+    let error = Error::input(format!("there is not an image `{name}`"));
     Err(match suggestion(name, known.iter().copied()) {
         Some(near) => error.with_hint(format!("did you mean `{near}`?")),
-        None => error.with_hint(format!("known are {}", known.join(", "))),
+        None => error.with_hint(format!("known images are {}", known.join(", "))),
     })
 }

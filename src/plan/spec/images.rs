@@ -130,13 +130,13 @@ struct Layered<'t, 'a> {
 impl<'a> Layered<'_, 'a> {
     fn image(&self, entry: &TomlValue<'a>) -> Result<ImageTable> {
         if !is_name(entry.key) {
-            let error = Error::input(format!("`{}` is no name of an image here", entry.key));
+            let error = Error::input(format!("`{}` cannot be the name of an image here", entry.key));
             return Err(
                 entry.blame_key(error.with_hint("it has letters, digits, `_` and `-`; other names go into `tags`"))
             );
         }
         if entry.key == ALL {
-            let hint = "call it otherwise; `[group]` says with `default = [\"NAME\"]` which are built without a name";
+            let hint = "use another name; `[group]` says with `default = [\"NAME\"]` which are built without a name";
             return Err(entry.blame_key(Error::input(format!("`{ALL}` stands for all images")).with_hint(hint)));
         }
         let (of_layers, of_dockerfile) = (first(self.own, LAYER_KEYS), first(self.own, DOCKERFILE_KEYS));
@@ -144,7 +144,7 @@ impl<'a> Layered<'_, 'a> {
             (Some(layer), Some(dockerfile)) => {
                 let message =
                     format!("`{}` makes an image of layers, and `{}` one of a Dockerfile", layer.key, dockerfile.key);
-                return Err(layer.blame_key(Error::input(message).with_hint("an image is made of one of both")));
+                return Err(layer.blame_key(Error::input(message).with_hint("an image is made of only one of the two")));
             }
             (Some(_), None) => true,
             (None, Some(_)) => false,
@@ -192,9 +192,7 @@ impl<'a> Layered<'_, 'a> {
         let tag = |value: TomlValue| {
             value.parse(|text| match text.parse::<Reference>()?.digest() {
                 None => Ok(text.to_owned()),
-                Some(_) => {
-                    Err(Error::input(format!("`{text}` has a digest, and no image has that before it is built")))
-                }
+                Some(_) => Err(Error::input(format!("`{text}` has a digest, which no image has before it is built"))),
             })
         };
         let tags = self.own.take("tags").map(|value| value.list()).transpose()?.unwrap_or_default();

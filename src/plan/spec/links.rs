@@ -24,10 +24,11 @@ pub fn check(images: &[LinkedImage<'_>]) -> Result<()> {
     let by_name: BTreeMap<&str, &LinkedImage<'_>> = images.iter().map(|image| (image.name, image)).collect();
     for image in images {
         if let Some((link, place)) = image.links.iter().find(|(link, _)| !by_name.contains_key(link.as_str())) {
-            let error = Error::input(format!("the image `{}` takes from `{link}`, which is none here", image.name));
+            let error =
+                Error::input(format!("the image `{}` takes from `{link}`, which is not one of them", image.name));
             let hint = match suggestion(link, by_name.keys().copied()) {
                 Some(near) => format!("did you mean `{IMAGE_PREFIX}{near}`?"),
-                None => format!("known are {}", by_name.keys().copied().collect::<Vec<_>>().join(", ")),
+                None => format!("known images are {}", by_name.keys().copied().collect::<Vec<_>>().join(", ")),
             };
             return Err(error.with_excerpt(place.clone()).with_hint(hint));
         }

@@ -244,7 +244,7 @@ impl std::str::FromStr for Libc {
         match text {
             "musl" => Ok(Libc::Musl),
             "gnu" => Ok(Libc::Gnu),
-            _ => Err(Error::input(format!("unknown libc `{text}`")).with_hint("known are musl and gnu")),
+            _ => Err(Error::input(format!("unknown libc `{text}`")).with_hint("known ones are musl and gnu")),
         }
     }
 }

@@ -45,7 +45,7 @@ impl Helper {
             Credential::Basic { user, password } => (user.as_str(), password),
             Credential::IdentityToken { token, .. } => (TOKEN_USER, token),
             Credential::RegistryToken { .. } => {
-                return Err(self.failed("store", "helpers have no place for a registry's own token"));
+                return Err(self.failed("store", "credential helpers cannot keep a registry's own token"));
             }
         };
         let input = json!({ "ServerURL": server, "Username": user, "Secret": secret });

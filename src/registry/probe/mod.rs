@@ -132,11 +132,11 @@ impl Probe<'_> {
         let is_api = status.is_success() || status == StatusCode::UNAUTHORIZED;
         let challenges = Challenge::all(answer.response.headers());
         let ways: Vec<String> = challenges.iter().map(Challenge::describe).collect();
-        let wants = if ways.is_empty() { "asks nobody who they are".to_owned() } else { ways.join(" or ") };
+        let wants = if ways.is_empty() { "does not ask for a login".to_owned() } else { ways.join(" or ") };
         let (scheme, version) = (url.scheme(), answer.response.version());
         Ok(match is_api {
             true => self.finding("api", Verdict::Yes, format!("{scheme}, {version:?}; {wants}")),
-            false => self.finding("api", Verdict::No, format!("{status} where a registry answers 200 or 401")),
+            false => self.finding("api", Verdict::No, format!("{status}, but a registry answers 200 or 401")),
         })
     }
 
@@ -206,7 +206,7 @@ impl Probe<'_> {
                 Ok(to) => format!("at {}", to.origin().ascii_serialization()),
                 Err(_) => "nowhere".to_owned(),
             };
-            format!("uploads go on {place}")
+            format!("uploads continue {place}")
         })
     }
 
@@ -243,15 +243,15 @@ impl Probe<'_> {
     fn mount(&mut self, image: Option<&KnownImage>) -> Finding {
         const QUESTION: &str = "mount";
         let Some(blob) = image.and_then(|image| image.config.clone()) else {
-            return self.finding(QUESTION, Verdict::Unknown, "there is no image to try it with".to_owned());
+            return self.finding(QUESTION, Verdict::Unknown, "there is not an image to try it with".to_owned());
         };
         let from = self.repository.reference.repository().to_owned();
         let outcome = self.begin(&[("mount", blob), ("from", from)]);
         match &outcome {
             Ok(answer) if answer.response.status() == StatusCode::ACCEPTED => {
-                self.finding(QUESTION, Verdict::No, "it wants the blob sent".to_owned())
+                self.finding(QUESTION, Verdict::No, "the blob has to be sent".to_owned())
             }
-            _ => self.judged(QUESTION, outcome, |_| "blobs of other repositories are taken over".to_owned()),
+            _ => self.judged(QUESTION, outcome, |_| "blobs of other repositories are mounted".to_owned()),
         }
     }
 
@@ -265,7 +265,7 @@ impl Probe<'_> {
                 self.finding("referrers", Verdict::No, "they are kept under a tag sha256-…".to_owned())
             }
             Ok(answer) if answer.response.status().is_success() && !is_index(&answer.body) => {
-                self.finding("referrers", Verdict::No, "the answer is no index".to_owned())
+                self.finding("referrers", Verdict::No, "the answer is not an index".to_owned())
             }
             _ => self.judged("referrers", outcome, |_| "it lists what refers to an image".to_owned()),
         }
@@ -275,7 +275,7 @@ impl Probe<'_> {
     fn tags_at_once(&mut self, there: Option<(String, KnownImage)>, writes: bool) -> Finding {
         const QUESTION: &str = "tags at once";
         let Some((tag, image)) = there else {
-            let why = if writes { "there is no image to try it with" } else { WITHOUT_WRITE };
+            let why = if writes { "there is not an image to try it with" } else { WITHOUT_WRITE };
             return self.finding(QUESTION, Verdict::Unknown, why.to_owned());
         };
         let url = self.repository.url(&self.push, &format!("manifests/{}", image.root.digest));
@@ -296,7 +296,7 @@ impl Probe<'_> {
             Ok(answer)
                 if answer.response.status().is_success() && !answer.response.headers().contains_key("oci-tag") =>
             {
-                self.finding(QUESTION, Verdict::No, "each tag is a request of its own".to_owned())
+                self.finding(QUESTION, Verdict::No, "each tag needs a request of its own".to_owned())
             }
             _ => self.judged(QUESTION, outcome, |_| "one request sets them all".to_owned()),
         }

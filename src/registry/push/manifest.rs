@@ -170,8 +170,8 @@ impl Repository<'_> {
 }
 
 fn immutable(mut refusal: Failure, tag: &str, digest: Digest) -> Failure {
-    refusal.error.message = format!("the tag {tag} does not move, it stands for {digest}: {}", refusal.error.message);
-    refusal.error.hint = Some(format!("tags of this repository are immutable, it seems: push {tag} under a new name"));
+    refusal.error.message = format!("cannot move the tag {tag}, which stands for {digest}: {}", refusal.error.message);
+    refusal.error.hint = Some(format!("the tags of this repository seem to be immutable: push {tag} under a new name"));
     refusal
 }
 

@@ -40,7 +40,7 @@ impl Cache {
         let failed = |source| Error::io("bring back", &self.path, source);
         let there = fs::symlink_metadata(&self.path).map_err(failed)?;
         if there.ino() != self.inode || !there.is_dir() {
-            return Err(Error::input(format!("{} is another directory by now", self.path.display())));
+            return Err(Error::input(format!("{} has been replaced by another directory", self.path.display())));
         }
         let beside = tempfile::Builder::new().prefix(".ocibake-").tempdir_in(self.path.parent().unwrap_or(&self.path));
         let beside = beside.map_err(failed)?;

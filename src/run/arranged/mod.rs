@@ -331,7 +331,7 @@ const PLAIN: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINK
 fn failed(action: &str, what: &CStr, errno: Errno) -> Error {
     let error = Error::io(action, what.to_string_lossy().into_owned(), errno.into());
     match errno {
-        Errno::NOTDIR => error.with_hint("the image has something there that is no directory"),
+        Errno::NOTDIR => error.with_hint("the image has something there that is not a directory"),
         Errno::LOOP => error.with_hint("the image has links there that lead nowhere"),
         _ => error,
     }

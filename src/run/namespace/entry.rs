@@ -150,7 +150,10 @@ fn explained(refusal: RungRefusal) -> RungRefusal {
     if may || !geteuid().is_root() {
         return refusal;
     }
-    refusal.with_hint("root needs CAP_SETFCAP for that: give it to the container, as docker does by default, or be another user there")
+    refusal.with_hint(
+        "root needs CAP_SETFCAP for that: give it to the container, as docker does by default, or use \
+        another user there",
+    )
 }
 
 fn write_both(place: &Path, map: &IdMap) -> Result<(), RungRefusal> {
@@ -185,8 +188,8 @@ fn refused(step: &str, errno: Errno) -> RungRefusal {
         // A filter may answer that, too.
         Errno::INVAL | Errno::NOSYS if !Path::new("/proc/self/ns/user").exists() => refusal.with_hint("the kernel has no user namespaces (CONFIG_USER_NS)"),
         Errno::PERM | Errno::ACCESS if is(APPARMOR, "1") => refusal.with_hint(format!(
-            "AppArmor lets programs that it does not know do nothing in a user namespace, as on Ubuntu since 24.04: \
-             `sudo sysctl {APPARMOR}=0`, or give the program a profile with the rule `userns,`"
+            "AppArmor keeps programs without a profile from doing anything in a user namespace, as on Ubuntu since \
+                24.04: `sudo sysctl {APPARMOR}=0`, or give the program a profile with the rule `userns,`"
         )),
         Errno::PERM | Errno::ACCESS if is("kernel.unprivileged_userns_clone", "0") => {
             refusal.with_hint("`sudo sysctl kernel.unprivileged_userns_clone=1` lets users make user namespaces")

@@ -137,7 +137,7 @@ fn map(rung: Rung) -> Result<NewMap, RungRefusal> {
     let owner = getuid().as_raw();
     let users = subordinate::map(IdKind::Users, user, owner).map_err(|refusal| match user {
         0 => RungRefusal::new("this is root without CAP_SETUID or CAP_SETGID").with_hint(
-            "give the container these capabilities, and CAP_SETFCAP, as docker does by default; or be another user there",
+            "give the container these capabilities, and CAP_SETFCAP, as docker does by default; or use another user there",
         ),
         _ => refusal,
     })?;

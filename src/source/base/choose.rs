@@ -15,7 +15,7 @@ pub(in crate::source) fn image(
     platform: &Platform,
 ) -> Result<BaseImage> {
     let Some((found, image)) = choose(store, name, root, platform)? else {
-        return Err(Error::input(format!("{name} is no image but an artifact"))
+        return Err(Error::input(format!("{name} is an artifact, not an image"))
             .with_hint("only an image with a config and layers can be built on"));
     };
     let layers = image.layers().map_err(|error| Error { message: format!("{name}: {}", error.message), ..error })?;

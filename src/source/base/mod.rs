@@ -181,7 +181,7 @@ impl<'a> BaseStore<'a> {
             }
             (None, BaseReach::Within(root)) => (Location::within(root, name)?, name.to_owned()),
             (None, BaseReach::None) if image::is_path(name) || image::kind(name).is_some() => {
-                return Err(Error::input(format!("`{name}` is no name in a registry"))
+                return Err(Error::input(format!("`{name}` is not a name in a registry"))
                     .with_hint("this build may not use images that lie on this machine"));
             }
             (None, BaseReach::None) => (Location::Registry(name.parse()?), name.to_owned()),
@@ -215,7 +215,7 @@ impl<'a> BaseStore<'a> {
         };
         let found = self.pull(&asked).map_err(|error| match pinned {
             Some(digest) if error.kind == ErrorKind::NotFound && self.options.pull != Pull::Never => {
-                Error::not_found(format!("{} is gone, which {name} is locked to", name.with_digest(digest)))
+                Error::not_found(format!("{name} is locked to {}, which is gone", name.with_digest(digest)))
                     .with_source(error)
                     .with_hint("--update-lock takes what the name stands for now")
             }

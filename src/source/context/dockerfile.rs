@@ -43,7 +43,7 @@ impl DockerfileSource {
     pub fn find(context: &OpenContext, named: DockerfilePlace<'_>, input: &mut dyn Read) -> Result<DockerfileSource> {
         if let Some(text) = &context.dockerfile {
             if named != DockerfilePlace::Not {
-                return Err(Error::usage("the context is a Dockerfile, and -f names another one")
+                return Err(Error::usage("the context is a Dockerfile, but -f names another one")
                     .with_hint("leave out -f, or give the directory or tar that belongs to it as the context"));
             }
             return Ok(DockerfileSource { file: text.clone(), ignore: None });

@@ -96,8 +96,8 @@ impl FromStr for ContextLocation {
             return Ok(ContextLocation::Archive(path.to_owned()));
         }
         Err(Error::not_found(format!("there is no context {text}")).with_hint(
-            "a directory is one, a tar, the URL of a tar, a git repository (https://HOST/PATH.git#BRANCH:DIRECTORY), or - \
-             for the standard input",
+            "a context is a directory, a tar, the URL of a tar, a git repository \
+                (https://HOST/PATH.git#BRANCH:DIRECTORY), or - for the standard input",
         ))
     }
 }
@@ -129,7 +129,7 @@ impl OpenContext {
             ContextPlace::Image(_) | ContextPlace::Layout { .. } | ContextPlace::Target(_) => Ok(None),
             ContextPlace::Directory(path) if path.is_dir() => Ok(Some(OpenContext::local(path))),
             ContextPlace::Directory(path) => {
-                Err(Error::not_found(format!("there is no directory {} to be a context", path.display()))
+                Err(Error::not_found(format!("there is no directory {} to use as a context", path.display()))
                     .with_hint("an image is written docker-image://NAME, and a layout oci-layout://DIRECTORY"))
             }
             // One that the URL does not ask for comes without .git: BUILDKIT_CONTEXT_KEEP_GIT_DIR is about the main one.

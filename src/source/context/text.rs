@@ -37,7 +37,7 @@ pub(super) fn read_named(path: &Path, name: &str) -> Result<TextFile> {
     let failed = |source| Error::io("read", name, source);
     let file = File::open(path).map_err(failed)?;
     if file.metadata().map_err(failed)?.is_dir() {
-        return Err(Error::input(format!("{name} is a directory, where a file is wanted")));
+        return Err(Error::input(format!("{name} is a directory, not a file")));
     }
     read(file, name)
 }

@@ -93,13 +93,11 @@ impl Git<'_> {
         command.arg("-c").arg(self.credentials.setting());
         command.args(arguments).current_dir(self.work_tree).stdin(Stdio::null());
         let output = until(self.stop, &mut command).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => Error::not_found("there is no sh here, by which git is started"),
+            io::ErrorKind::NotFound => Error::not_found("there is no sh here, which starts git"),
             _ => Error::io("run", "git", source),
         })?;
         if output.status.code() == Some(NOT_FOUND) {
-            return Err(
-                Error::not_found("there is no git here").with_hint("install git, by which repositories are fetched")
-            );
+            return Err(Error::not_found("there is no git here").with_hint("install git, which fetches repositories"));
         }
         Ok(output)
     }
@@ -223,7 +221,7 @@ pub(super) fn failed(action: &str, url: &GitUrl, complaint: &str) -> Error {
     let wants_login =
         ["could not read Username", "could not read Password", "Authentication failed", "prompts disabled"];
     if wants_login.iter().any(|words| says(words)) {
-        error.with_hint("it wants a login: use an SSH address and an agent, or clone it and build the directory")
+        error.with_hint("it requires a login: use an SSH address and an agent, or clone it and build the directory")
     } else if says("Host key verification failed") {
         error.with_hint("the host is not known here: add its key to ~/.ssh/known_hosts")
     } else if says("not allowed") && says("transport") {

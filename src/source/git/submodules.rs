@@ -24,7 +24,10 @@ pub(super) fn fetch(git: &Git<'_>, url: &GitUrl) -> Result<bool> {
         let found = fetch_direct(&git, url)?;
         count += found.len();
         if !found.is_empty() && (depth == DEPTH || count > COUNT) {
-            let message = format!("cannot {ACTION} {url}: there are more than {COUNT}, or {DEPTH} in one another");
+            let message = format!(
+                "cannot {ACTION} {url}: there are more than {COUNT}, or they are nested more than \
+                {DEPTH} deep"
+            );
             return Err(Error::input(message).with_hint("leave them out with ?submodules=false"));
         }
         left.extend(found.into_iter().map(|place| (place.join(".git"), place, depth + 1)));
@@ -86,7 +89,7 @@ fn clean_addresses(git: &Git<'_>, url: &GitUrl) -> Result<()> {
         let address = Address::of(remote);
         if !address.is_remote() {
             let name = setting.trim_start_matches("submodule.").trim_end_matches(".url");
-            let complaint = format!("`{}` is at no address of a network", name.escape_debug());
+            let complaint = format!("`{}` does not have a network address", name.escape_debug());
             return Err(failed(ACTION, url, &complaint).with_hint(SPOKEN));
         }
         if address.url != remote {

@@ -102,7 +102,7 @@ impl MountEntry {
         let layer = |(descriptor, said): (_, SaidOfLayer)| {
             let layer = Layer { descriptor, diff_id: said.diff_id };
             if !media_type::is_layer(&layer.descriptor.media_type) || layer.descriptor.is_foreign() {
-                return Err(wrong("has something that is no layer"));
+                return Err(wrong("has something that is not a layer"));
             }
             Ok(MountLayer { layer, size: said.size })
         };

@@ -205,7 +205,7 @@ impl<'a> MountCache<'a> {
         }
         let (size, most) = (entry.size().max(entry.packed_size()), self.place.most);
         if size > most {
-            return Err(Error::integrity(format!("it has {size} bytes, and {most} are the most")));
+            return Err(Error::integrity(format!("it has {size} bytes, more than the limit of {most}")));
         }
         Ok(Some(entry))
     }
@@ -334,7 +334,7 @@ impl<'a> MountCache<'a> {
 
     fn check_size(&self, size: u64) -> Result<()> {
         match self.place.most {
-            most if size > most => Err(Error::input(format!("it has {size} bytes, and {most} are the most"))),
+            most if size > most => Err(Error::input(format!("it has {size} bytes, more than the limit of {most}"))),
             _ => Ok(()),
         }
     }

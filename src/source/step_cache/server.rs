@@ -84,8 +84,10 @@ impl<'a> StepServer<'a> {
         let host = base.port().map_or(host.to_owned(), |port| format!("{host}:{port}"));
         let insecure = client.client()?.is_insecure(&host)?;
         if base.scheme() == "http" && !insecure && !is_loopback(&base) {
-            return Err(Error::usage(format!("{title} is not encrypted: who is on the way decides what is built"))
-                .with_hint("use https://, or say --insecure"));
+            return Err(Error::usage(format!(
+                "{title} is not encrypted: anyone between here and there can decide what is built"
+            ))
+            .with_hint("use https://, or say --insecure"));
         }
         let server = Server { noun: "cache", name: host.clone(), host, insecure };
         let shown = own.map_or_else(Once::default, |own| Once::from(Some(own)));
@@ -206,7 +208,7 @@ impl<'a> StepServer<'a> {
         let mut failure = http.refusal_in_words(answer);
         if failure.error.kind == ErrorKind::Denied {
             let hint = format!(
-                "it wants a user and a password, or others: docker's config.json has none that do for {}",
+                "it requires a user and a password: docker's config.json has none that are accepted for {}",
                 self.server.host
             );
             failure.error.hint.get_or_insert(hint);

@@ -10,7 +10,7 @@ use crate::oci::{Descriptor, Digest, Hasher, HashingWriter, media_type};
 use crate::tree::{Budget, Limits, Whole};
 
 /// The hint of errors about layers that do not fit their config.
-pub(crate) const DAMAGED: &str = "the archive is damaged or was put together wrongly: fetch or make it again";
+pub(crate) const DAMAGED: &str = "the archive is damaged or was assembled wrongly: fetch or make it again";
 
 /// The layers of an archive may unpack to this many times its size, or to this many bytes if that is more. Nothing of it
 /// is kept: all of it passes in some seconds.

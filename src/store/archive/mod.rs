@@ -214,7 +214,7 @@ fn unpacked(path: &Path) -> Result<File> {
     // To open a pipe is to wait for who writes to it, and it cannot be read at offsets.
     if path.metadata().is_ok_and(|present| !present.is_file()) {
         return Err(Error::input(format!("{} is not a regular file", path.display()))
-            .with_hint("an archive is read here and there: put it into a file first"));
+            .with_hint("an archive is not read in order: put it into a file first"));
     }
     let file = regular::open(path).map_err(failed)?;
     let mut magic = [0; ZSTD_MAGIC.len()];

@@ -35,7 +35,7 @@ impl PendingDirectory {
         let present = destination.ancestors().find(|path| std::fs::symlink_metadata(here(path)).is_ok());
         let present = here(present.unwrap_or(destination));
         if !present.is_dir() {
-            return Err(Error::input(format!("{} is no directory", present.display()))
+            return Err(Error::input(format!("{} is not a directory", present.display()))
                 .with_hint("name a directory, or a path where there is nothing yet"));
         }
         may_write_in(present, destination)

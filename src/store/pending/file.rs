@@ -76,7 +76,7 @@ impl PendingFile {
         };
         if is_missing {
             let (destination, directory) = (destination.display(), directory.display());
-            return Err(Error::not_found(format!("cannot write {destination}: {directory} is no directory"))
+            return Err(Error::not_found(format!("cannot write {destination}: {directory} is not a directory"))
                 .with_hint("create it, or write elsewhere"));
         }
         may_write_in(directory, destination)

@@ -39,7 +39,7 @@ impl Merging<'_, '_> {
     pub fn merge(&mut self, from: &OwnedFd, to: &OwnedFd, paths: (&Path, &[u8]), depth: usize) -> Result<()> {
         let failed = |errno: Errno| Error::io("create", paths.0, errno.into());
         if depth > DEPTH_LIMIT {
-            let message = format!("{} lies more than {DEPTH_LIMIT} directories deep", paths.0.display());
+            let message = format!("{} is more than {DEPTH_LIMIT} directories deep", paths.0.display());
             return Err(Error::input(message).with_hint("write to a directory that is not there yet"));
         }
         for name in names(from).map_err(failed)? {
@@ -73,7 +73,7 @@ impl Merging<'_, '_> {
                 && open(to).is_ok_and(|it| names(&it).is_ok_and(|names| !names.is_empty()))
             {
                 return Err(Error::input(format!("{} is a directory with something in it", shown.display()))
-                    .with_hint("something else is to be there: remove it, or write to another directory"));
+                    .with_hint("something else belongs there: remove it, or write to another directory"));
             }
             return Ok(());
         }

@@ -158,7 +158,7 @@ impl PassingPath {
 }
 
 fn exchanged() -> io::Error {
-    io::Error::other("somebody has put something else in the place of what was being written")
+    io::Error::other("something else has taken the place of what was being written")
 }
 
 /// Calls `make` with one passing name after the other until one is not taken.

@@ -30,7 +30,7 @@ pub fn open_file(path: &Path, shown: &dyn Display) -> Result<File> {
     let failed = |errno: Errno| Error::io("read", shown.to_string(), errno.into());
     let checked = |object: OwnedFd| match FileType::from_raw_mode(fstat(&object).map_err(failed)?.st_mode) {
         FileType::RegularFile => Ok(object),
-        other => Err(Error::input(format!("{shown} is {}, where a file is wanted", name_of(other)))),
+        other => Err(Error::input(format!("{shown} is {}, not a file", name_of(other)))),
     };
     open_real(path, OFlags::PATH).map_err(failed).and_then(checked)?;
     let opened = open_real(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY).map_err(failed)?;

@@ -294,7 +294,7 @@ fn dockerfiles_are_asked_about_in_the_place_of_builds() {
     let outcome = case.run(&["--check"]).failure_with_result(1);
     assert!(outcome.stdout.contains("good\nall is well\n\nno warnings\n"), "{}", outcome.stdout);
     assert!(outcome.stdout.contains("FromAsCasing"), "{}", outcome.stdout);
-    outcome.says(&["not all is well with bad"]);
+    outcome.says(&["the checks failed for bad"]);
     let json = case.run(&["--call=check,format=json"]).failure_with_result(1).stdout;
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["group"]["default"]["targets"], serde_json::json!(["bad", "good"]));
@@ -331,7 +331,7 @@ fn what_is_not_done_is_refused_and_what_changes_nothing_is_told() {
     target("output = [\"type=floppy\"]").run(&[]).failure(1).says(&["target default: `output`:"]);
     target("network = \"moon\"").run(&[]).failure(1).says(&["target default: `network`:"]);
     target("cache-to = [\"type=gha\"]\ntags = [\"a\"]").run(&[]).success();
-    target("").run(&[]).success().says(&["the image of the target default has no name and goes nowhere"]);
+    target("").run(&[]).success().says(&["the image of the target default has no name and no output"]);
     target("context = \"nowhere\"").run(&[]).failure(1).says(&["there is no context nowhere"]);
     for tag in ["a:b", "a/b", "", "-x", "\u{1b}[31m"] {
         let refused = target("").run(&["--tag", tag, "--push"]);

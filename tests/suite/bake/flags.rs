@@ -125,5 +125,5 @@ fn docker_has_the_command_too() {
 #[test]
 fn a_function_that_answers_otherwise_each_time_is_a_warning() {
     let case = Case::hcl("target \"a\" {\n  tags = [\"a:${formatdate(\"YYYY\", timestamp())}\"]\n}\n");
-    case.run(&["a", "--print"]).success().says(&["warning: timestamp() answers otherwise each time"]);
+    case.run(&["a", "--print"]).success().says(&["warning: timestamp() answers differently each time"]);
 }

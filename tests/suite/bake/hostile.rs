@@ -30,8 +30,8 @@ fn definitions_that_take_too_much_are_refused_soon() {
         .map(|number| format!("target \"l{number}\" {{\n  contexts = {{ a = \"target:l{}\" }}\n}}\n", number + 1))
         .collect();
     for (text, target, said) in [
-        (&groups, "g0", "deep in each other"),
-        (&chain, "t0", "inherit too much"),
+        (&groups, "g0", "are nested more than"),
+        (&chain, "t0", "inherit from each other too deeply"),
         (&format!("{variables}target \"v\" {{}}\n"), "v", "refer to each other in a row"),
         (&matrix, "m", "more than 5000"),
         (&format!("{links}target \"l1000\" {{}}\n"), "l0", "take from each other in a row"),
@@ -66,7 +66,7 @@ fn images_that_have_too_much_in_common_are_refused_soon() {
 fn what_is_no_file_of_text_is_refused() {
     let case = Case::new(&[("directory/docker-bake.hcl", "")]);
     case.run(&["-f", "directory", "--print"]).failure(1).says(&["directory is a directory"]);
-    case.run(&["-f", "/dev/zero", "--print"]).failure(1).says(&["/dev/zero", "no bake file is"]);
+    case.run(&["-f", "/dev/zero", "--print"]).failure(1).says(&["/dev/zero", "too large for a bake file"]);
     std::fs::write(case.path().join("bytes.hcl"), b"\xff\xfe").unwrap();
     case.run(&["-f", "bytes.hcl", "--print"]).failure(1).says(&["cannot read bytes.hcl"]);
 }

@@ -265,7 +265,7 @@ fn images_are_read_from_a_repository_and_name_none_of_this_machine() {
     program.run(["bake", &url]).success();
     assert_eq!(layers(&inspect(&program, "team/api:dev")).len(), 3);
     let outcome = program.run(["bake", &url, "-f", "deep/local.toml", "a"]).failure(1);
-    outcome.says(&["target a: the base oci:../../layout is of this machine", "deep/local.toml:1:8"]);
+    outcome.says(&["target a: the base oci:../../layout is on this machine", "deep/local.toml:1:8"]);
 }
 
 #[test]
@@ -279,11 +279,11 @@ fn mistakes_are_told_with_their_line() {
         ),
         (
             "[image.api]\nbase = \"target:apo\"\n",
-            &["ocibake.toml:2:8", "`api` takes from `apo`, which is none here", "did you mean `target:api`"],
+            &["ocibake.toml:2:8", "`api` takes from `apo`, which is not one of them", "did you mean `target:api`"],
         ),
         (
             "base = \"scratch\"\n[image.a]\n[group]\nx = [\"b\"]\n",
-            &["ocibake.toml:4:6", "there is no image `b`", "known are a, x"],
+            &["ocibake.toml:4:6", "there is no image `b`", "known images are a, x"],
         ),
         ("base = \"scratch\"\n[image.a]\n[group]\na = [\"a\"]\n", &["ocibake.toml:4:1", "`a` is an image, too"]),
         ("base = \"scratch\"\n[image.a]\n[group]\nx = []\n", &["ocibake.toml:4:5", "the group `x` has no images"]),

@@ -12,7 +12,7 @@ fn mistakes_are_told_with_their_line_and_what_to_do() {
         ),
         ("target \"app\" {\n  tags = [uper(\"x\")]\n}\n", &["docker-bake.hcl:2:11", "did you mean `upper`"]),
         ("target \"app\" {\n  tags = 5\n}\n", &["`tags`: unsuitable value", "docker-bake.hcl:2:10"]),
-        ("target \"app\" {\n  output = \"type=image\"\n}\n", &["`output`", "a list is wanted", "docker-bake.hcl:2:12"]),
+        ("target \"app\" {\n  output = \"type=image\"\n}\n", &["`output`", "expected a list", "docker-bake.hcl:2:12"]),
         ("target \"app\" {\n  cache-from = [\"scope=x\"]\n}\n", &["a cache needs a type", "type=registry"]),
         (
             "target \"app\" {\n  inherits = [\"bas\"]\n}\ntarget \"base\" {}\n",
@@ -65,7 +65,7 @@ fn a_target_that_is_not_there_is_told_with_one_that_is() {
     case.run(&["x*", "--print"]).failure(1).says(&["could not find any target matching \"x*\""]);
     case.run(&["api", "--print", "--set", "apo.tags=x"]).failure(1).says(&["--set apo.tags=x", "did you mean `api`"]);
     case.run(&["api", "--print", "--set", "api.tahs=x"]).failure(2).says(&["unknown key: tahs", "did you mean `tags`"]);
-    case.run(&["api", "--print", "--set", "api.inherits=x"]).failure(2).says(&["in files alone"]);
+    case.run(&["api", "--print", "--set", "api.inherits=x"]).failure(2).says(&["can only be set in files"]);
     case.run(&["api", "--print", "--set", "api.args=x"]).failure(2).says(&["write api.args.NAME=VALUE"]);
     case.run(&["api", "--print", "--set", "api.tags"]).failure(2).says(&["it has no value"]);
 }

@@ -178,7 +178,7 @@ fn a_refusal_is_told_in_the_servers_words_without_the_password() {
     let error = download(&url, None, &store, &on_demand(), &Stop::default(), &silent).unwrap_err();
     let (message, hint) = text(&error, &server.address());
     assert_eq!(message, "GET http://HOST/file: 403 Forbidden: not for Basic …, nor for …");
-    assert_eq!(hint, "the server lets nobody have it without more: download it into the context");
+    assert_eq!(hint, "the server requires a login: download the file into the context");
 }
 
 #[test]

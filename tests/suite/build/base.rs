@@ -104,7 +104,7 @@ fn the_only_image_there_is_will_do_for_another_platform() {
     let (_registry, name) = pushed(&store, &only);
     let found = Machine::new().find(&name, "linux/amd64").unwrap();
     assert_eq!((found.root, found.manifest), (only.digest, only.digest));
-    let warning = format!("the base {name} is for linux/arm64, where linux/amd64 is built");
+    let warning = format!("the base {name} is for linux/arm64, but the build is for linux/amd64");
     assert_eq!(found.mismatch(&"linux/amd64".parse().unwrap()), Some(warning));
     assert_eq!(found.mismatch(&"linux/arm64/v8".parse().unwrap()), None, "it is the same platform");
 }
@@ -166,7 +166,7 @@ fn what_is_no_image_is_refused_by_name() {
     let artifact = add(&mut store, MANIFEST, &manifest);
     let (_registry, name) = pushed(&store, &artifact);
     let error = Machine::new().find(&name, "linux/amd64").unwrap_err();
-    assert_eq!(error.message, format!("{name} is no image but an artifact"));
+    assert_eq!(error.message, format!("{name} is an artifact, not an image"));
 
     let mut store = MemoryStore::default();
     let chart =
@@ -234,7 +234,7 @@ fn images_on_this_machine_are_named_as_everywhere() {
     assert_eq!(error.kind, ErrorKind::NotFound, "{error:?}");
     for name in ["oci:sub/base", "./sub/base", &absolute] {
         let error = find(None, name).unwrap_err();
-        assert_eq!(error.message, format!("`{name}` is no name in a registry"));
+        assert_eq!(error.message, format!("`{name}` is not a name in a registry"));
     }
 }
 

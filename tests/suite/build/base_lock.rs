@@ -50,9 +50,9 @@ fn what_a_lock_may_not_say_is_an_error_with_its_line() {
         (
             format!("version = 1\n[base]\n\"debian\" = \"{digest}\"\n\"debian:latest\" = \"{digest}\"\n"),
             4,
-            "debian:latest is there twice",
+            "debian:latest appears twice",
         ),
-        (format!("version = 1\n[base]\n\"a@{digest}\" = \"{digest}\"\n"), 3, "has a digest itself"),
+        (format!("version = 1\n[base]\n\"a@{digest}\" = \"{digest}\"\n"), 3, "already has a digest"),
         ("version = 1\n<<<<<<< ours\n".to_owned(), 2, "is not valid TOML"),
     ];
     for (text, line, says) in cases {

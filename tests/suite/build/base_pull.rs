@@ -243,7 +243,7 @@ fn a_locked_digest_that_the_registry_has_lost_is_an_error() {
     let pins = Pins::new(Some(lock), Holding::Completed);
     let found = Machine::new().build(Pull::Usual, pins, |bases| bases.find(&name, &AMD64.parse().unwrap()));
     let error = found.unwrap_err();
-    let expected = format!("{}@{gone} is gone, which {name} is locked to", name.replace(":v1", ""));
+    let expected = format!("{name} is locked to {}@{gone}, which is gone", name.replace(":v1", ""));
     assert_eq!(error.message, expected);
     assert!(error.hint.unwrap().contains("--update-lock"));
 }

@@ -189,8 +189,8 @@ fn what_is_not_of_its_form_is_told_and_not_shown() {
     let git_dir = repository.path().join(".git");
     let loose = format!("objects/{}/{}", &commit[..2], &commit[2..]);
     for (name, content, says) in [
-        ("HEAD", "root:secret:0\n", "is no reference"),
-        ("HEAD", "ref: refs/../../secret\n", "is no reference"),
+        ("HEAD", "root:secret:0\n", "is not a reference"),
+        ("HEAD", "ref: refs/../../secret\n", "is not a reference"),
         ("refs/heads/main", "ref: refs/heads/main\n", "lead to each other"),
         ("index", "secret", "is not an index of git"),
         ("config", "[core]\nrepositoryformatversion = 2\n", "another format"),
@@ -212,7 +212,7 @@ fn what_is_not_of_its_form_is_told_and_not_shown() {
     assert!(checkout(repository.path()).unwrap_err().message.contains(&format!("the commit {commit} is missing")));
     let program = Program::new();
     let outcome = program.run(["build", repository.path().to_str().unwrap()]).success();
-    outcome.says(&["warning: no revision, source and commit time from git", "is missing in"]);
+    outcome.says(&["warning: cannot take revision, source and commit time from git", "is missing in"]);
 }
 
 #[test]
@@ -292,7 +292,7 @@ fn paths_of_an_index_stay_in_the_work_tree() {
         let error = checkout(repository.path()).unwrap_err();
         assert!(error.message.contains("is not an index of git"), "{error}");
     }
-    // A link on the way is no directory.
+    // A link on the way is not a directory.
     fs::write(&index, bytes).unwrap();
     fs::rename(repository.path().join("sub"), outside.path().join("sub")).unwrap();
     symlink(outside.path().join("sub"), repository.path().join("sub")).unwrap();

@@ -169,10 +169,10 @@ fn what_was_looked_for_is_said() {
     ");
     insta::assert_snapshot!(run(&["none"]), @r"
     error: there is no context none
-      hint: a directory is one, a tar, the URL of a tar, a git repository (https://HOST/PATH.git#BRANCH:DIRECTORY), or - for the standard input
+      hint: a context is a directory, a tar, the URL of a tar, a git repository (https://HOST/PATH.git#BRANCH:DIRECTORY), or - for the standard input
     ");
     insta::assert_snapshot!(run(&["x"]), @r"
-    error: x is not an archive with anything in it
+    error: x is not an archive, or it is empty
       hint: a tar is taken, as it is or compressed with gzip, bzip2, xz or zstd
     ");
 }
@@ -283,7 +283,7 @@ fn times_come_from_the_flag() {
 
     let program = Program::new();
     let path = context.path().to_str().unwrap();
-    program.run(["build", path, "--timestamp=git"]).failure(1).says(&["no git checkout"]);
+    program.run(["build", path, "--timestamp=git"]).failure(1).says(&["not in a git checkout"]);
     program.run(["build", path, "--timestamp=yesterday"]).failure(2).says(&["yesterday", "seconds since 1970"]);
     program.run(["build", path, "--timestamp=-5"]).failure(1).says(&["-5", "1970"]);
     program.run(["build", path, "--timestamp", "-5"]).failure(1).says(&["-5", "1970"]);
@@ -362,7 +362,7 @@ fn the_image_that_goes_nowhere_is_pointed_out() {
     let program = Program::new();
     let path = context.path().to_str().unwrap();
     let outcome = program.run(["build", path]);
-    assert!(outcome.stderr.contains("warning: the image has no name and goes nowhere"));
+    assert!(outcome.stderr.contains("warning: the image has no name and no output"));
     outcome.digest();
     // What has a name is in the local store under it.
     let outcome = program.run(["build", named.path().to_str().unwrap()]).success();

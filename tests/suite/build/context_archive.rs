@@ -230,9 +230,7 @@ fn nothing_that_a_foreign_context_names_lies_outside_or_is_waited_for() {
         let outcome = outcome_of(&tree.clone().symlink(name, secret.to_str().unwrap()), &[]).failure(1);
         assert!(!outcome.stderr.contains("TOP-SECRET"), "{name}: {}", outcome.stderr);
         outcome.says(&[&format!("{name} leads out of the context")]);
-        outcome_of(&tree.clone().fifo(name), &[])
-            .failure(1)
-            .says(&[&format!("{name} is a FIFO, where a file is wanted")]);
+        outcome_of(&tree.clone().fifo(name), &[]).failure(1).says(&[&format!("{name} is a FIFO, not a file")]);
         outcome_of(&tree.directory(name), &[]).failure(1).says(&[&format!("{name} is a directory")]);
     }
     // What stays inside is a file like any other.
@@ -276,7 +274,7 @@ fn a_foreign_context_builds_on_no_image_of_this_machine() {
         let outcome = outcome_of(&linked(base), &[]).failure(1);
         outcome.says(&["leads out of the context"]);
     }
-    outcome_of(&linked("oci:d"), &[]).failure(1).says(&["oci:d is no image: blobs in it is a link"]);
+    outcome_of(&linked("oci:d"), &[]).failure(1).says(&["oci:d is not an image: blobs in it is a link"]);
     outcome_of(&on("./none.tar"), &[]).failure(1).says(&["there is no ./none.tar in the context"]);
     outcome_of(&on("./f").fifo("f"), &[]).failure(1).says(&["./f is a FIFO"]);
     // What the context has itself it may build on, and what the command line says is the user's own.
@@ -287,7 +285,7 @@ fn a_foreign_context_builds_on_no_image_of_this_machine() {
     outcome_of(&on("debian"), &["--base", &archive]).success();
     let dockerfile = |from: &str| Tree::new().file("Dockerfile", format!("FROM scratch\nCOPY --from={from} / /\n"));
     for from in [format!("oci:{layout}"), archive.clone()] {
-        outcome_of(&dockerfile(&from), &[]).failure(1).says(&["is no name in a registry"]);
+        outcome_of(&dockerfile(&from), &[]).failure(1).says(&["is not a name in a registry"]);
     }
 }
 
@@ -363,5 +361,5 @@ fn named_contexts_are_opened() {
     assert_eq!((content(&context, "context").as_str(), context.dockerfile), ("plain", None));
     assert!(place.named("docker-image://alpine").unwrap().is_none());
     let error = place.named("nowhere").unwrap_err();
-    assert!(error.message.contains("there is no directory nowhere"), "{error}");
+    assert!(error.message.contains("there is not a directory nowhere"), "{error}");
 }

@@ -80,7 +80,7 @@ fn a_socket_is_left_out_and_told_of() {
     let tree = |text: &str| Tree::new().file("d/f", "").socket("d/s").file("Dockerfile", line(text)).plant();
     let program = Program::new();
     for text in ["COPY d /d", "COPY . /", "COPY --parents d /", "ADD d /d"] {
-        build(&tree(text), &program).success().says(&["/d/s is a socket, and is left out"]);
+        build(&tree(text), &program).success().says(&["/d/s is a socket, so it is left out"]);
     }
     for text in ["COPY d/f /", "COPY --exclude=s d /d", "COPY --exclude=**/s . /"] {
         let outcome = build(&tree(text), &program).success();

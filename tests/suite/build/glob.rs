@@ -68,7 +68,7 @@ fn two_stars_are_any_number_of_directories() {
     assert_matches(&context, "**/b/**/x?", &[b"x1", b"x2", b"x3"]);
     assert_matches(&context, "**/x", &[b"x"]);
     assert_matches(&context, "*/b/**", &[b"c", b"c/x2", b"x1"]);
-    // What is no directory has nothing below it.
+    // What is not a directory has nothing below it.
     assert_matches(&context, "x/**", &[]);
     assert_matches(&context, "a/x0/**/x0", &[]);
 }

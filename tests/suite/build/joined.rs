@@ -68,7 +68,7 @@ fn a_failure_names_its_target_and_those_that_it_takes_with_it() {
         target(&workshop, "c", 0, &["one"]),
     ]);
     assert!(error.message.starts_with("target a: "), "{}", error.message);
-    assert_eq!(error.details, ["the target b needs the same step, and is not built, either"]);
+    assert_eq!(error.details, ["the target b needs the same step, so it is not built either"]);
     let error = fails(vec![target(&workshop, "alone", 0, &["missing"])]);
     assert!(!error.message.contains("alone"), "{}", error.message);
 }

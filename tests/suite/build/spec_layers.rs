@@ -129,9 +129,9 @@ fn what_an_add_does_not_ask_for_is_not_taken_from_one_that_asks() {
 fn files_and_directories_do_not_give_way_to_each_other() {
     for (adds, says) in [
         (r#"{ from = "app", to = "/usr/bin" }"#, "/usr/bin is a directory in the image, and a file is added there"),
-        (r#"{ from = "tree", to = "/usr/bin/sh/" }"#, "/usr/bin/sh is no directory in the image"),
-        (r#"{ from = "tree", to = "/usr/bin/sh" }"#, "/usr/bin/sh is no directory in the image"),
-        (r#"{ from = "app", to = "/usr/bin/sh/" }"#, "/usr/bin/sh is no directory in the image"),
+        (r#"{ from = "tree", to = "/usr/bin/sh/" }"#, "/usr/bin/sh is not a directory in the image"),
+        (r#"{ from = "tree", to = "/usr/bin/sh" }"#, "/usr/bin/sh is not a directory in the image"),
+        (r#"{ from = "app", to = "/usr/bin/sh/" }"#, "/usr/bin/sh is not a directory in the image"),
     ] {
         let (below, tree) = merged();
         let world = World::of(&tree.file("ocibake.toml", spec("", &[below, adds])));

@@ -117,11 +117,11 @@ fn what_cannot_take_the_place_of_what_is_there_is_refused() {
     let mut workshop = Workshop::new(&Tree::new().file("d/bin/x", "x").file("f/srv", "f").file("plain", "p"));
     let base = Base::Image(workshop.image(base()));
     for (work, says) in [
-        (copy(&["d"], "/"), "/bin is no directory in the image"),
+        (copy(&["d"], "/"), "/bin is not a directory in the image"),
         (copy(&["f"], "/"), "/srv is a directory in the image"),
-        (copy(&["plain"], "/srv/file/"), "/srv/file is to be a directory"),
-        (copy(&["plain"], "/srv/file/x"), "/srv/file is to be a directory"),
-        (copy(&["d"], "/srv/file"), "/srv/file is no directory in the image"),
+        (copy(&["plain"], "/srv/file/"), "/srv/file must be a directory"),
+        (copy(&["plain"], "/srv/file/x"), "/srv/file must be a directory"),
+        (copy(&["d"], "/srv/file"), "/srv/file is not a directory in the image"),
     ] {
         let error = workshop.error(base.clone(), vec![Work::Copy(work)]);
         assert!(error.message.contains(says), "{error:?}");

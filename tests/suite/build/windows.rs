@@ -140,10 +140,10 @@ fn working_directories_keep_the_drive_that_they_are_written_with() {
 fn what_windows_cannot_have_is_refused_by_name() {
     for (line, words) in [
         ("WORKDIR D:\\\\app", &["Dockerfile:2", "is not on the drive C:"][..]),
-        ("COPY app.exe \\\\\\\\server\\\\share\\\\", &["Dockerfile:2", "is one of a network"]),
+        ("COPY app.exe \\\\\\\\server\\\\share\\\\", &["Dockerfile:2", "is a network path"]),
         ("COPY links /", &["/link is a symbolic link"]),
         ("COPY a:b /", &["is not on the drive C:"]),
-        ("COPY names /", &["/a:b has a name that no file has on Windows"]),
+        ("COPY names /", &["/a:b has a name that Windows does not allow"]),
         ("COPY pipes /", &["/fifo is neither a file nor a directory"]),
     ] {
         let tree = Tree::new().file("app.exe", "").file("a:b", "").file("names/a:b", "").fifo("pipes/fifo");

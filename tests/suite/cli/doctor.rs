@@ -18,10 +18,10 @@ fn a_real_registry_is_described_and_left_as_it_was() {
     let registry = DockerRegistry::open();
     let name = format!("{}/org/app", registry.address());
     insta::assert_snapshot!(doctor(&[&name]).success().stdout, @r"
-    api           yes      http, HTTP/1.1; asks nobody who they are
+    api           yes      http, HTTP/1.1; does not ask for a login
     login         yes      without a user
     pull          unknown  there is no such repository yet
-    push          yes      uploads go on here
+    push          yes      uploads continue here
     chunks        yes      of 64 KiB and more
     mount         unknown  there is no image to try it with
     referrers     no       they are kept under a tag sha256-…
@@ -35,14 +35,14 @@ fn a_real_registry_is_described_and_left_as_it_was() {
     let raw = || run("skopeo", ["inspect", "--raw", "--tls-verify=false", &format!("docker://{tagged}")]);
     let before = (tags(), raw());
     insta::assert_snapshot!(doctor(&["--write", &name]).success().stdout, @r"
-    api           yes      http, HTTP/1.1; asks nobody who they are
+    api           yes      http, HTTP/1.1; does not ask for a login
     login         yes      without a user
     pull          yes      it has tags, such as v1
-    push          yes      uploads go on here
+    push          yes      uploads continue here
     chunks        yes      of 64 KiB and more
-    mount         yes      blobs of other repositories are taken over
+    mount         yes      blobs of other repositories are mounted
     referrers     no       they are kept under a tag sha256-…
-    tags at once  no       each tag is a request of its own
+    tags at once  no       each tag needs a request of its own
     media types   yes      OCI images, OCI indexes, zstd layers, docker images, docker manifest lists, artifacts
     ");
     assert_eq!((tags(), raw()), before);
@@ -115,12 +115,12 @@ fn what_other_registries_do_is_told() {
     let world = World::new(APP);
     world.program.run(["push", "--no-fan-out", &format!("{name}:1"), world.context()]).success();
     insta::assert_snapshot!(doctor(&["--write", &name]).success().stdout, @r"
-    api           yes      http, HTTP/1.1; asks nobody who they are
+    api           yes      http, HTTP/1.1; does not ask for a login
     login         yes      without a user
     pull          yes      it has tags, such as 1
-    push          yes      uploads go on here
+    push          yes      uploads continue here
     chunks        yes      of 5120 KiB and more
-    mount         no       it wants the blob sent
+    mount         no       the blob has to be sent
     referrers     yes      it lists what refers to an image
     tags at once  yes      one request sets them all
     media types   yes      OCI images, OCI indexes, zstd layers, artifacts; not docker images, docker manifest lists
@@ -152,7 +152,7 @@ fn a_token_server_that_refuses_is_a_registry_that_cannot_be_used() {
 fn what_is_no_registry_is_an_error() {
     let registry = FakeRegistry::scripted(|_| Some(Reply::status(404)));
     let outcome = doctor(&[&format!("{}/org/app", registry.address())]).failure_with_result(1);
-    assert!(outcome.stdout.starts_with("api           no       404 Not Found where a registry answers 200 or 401\n"));
+    assert!(outcome.stdout.starts_with("api           no       404 Not Found, but a registry answers 200 or 401\n"));
     outcome.says(&["cannot be used: api"]);
     doctor(&["127.0.0.1:1/org/app"]).failure(1).says(&["cannot connect", "Connection refused"]);
     doctor(&["Not/a name"]).failure(2).says(&["is not an image name"]);

@@ -42,7 +42,9 @@ fn an_output_in_the_context_of_a_dockerfile_is_pointed_out() {
         let tree = Tree::new().file("Dockerfile", dockerfile).file("d/a", "a").file(".dockerignore", ignore);
         let context = tree.plant();
         let program = Program::new().directory(context.path());
-        let build = || program.run(["build", "-o", output, "."]).success().stderr.contains("is among what is copied");
+        let build = || {
+            program.run(["build", "-o", output, "."]).success().stderr.contains("is among the files that are copied")
+        };
         assert!(!build(), "the first has no output yet that it could copy");
         build()
     };
@@ -102,7 +104,8 @@ fn without_a_home_the_store_is_a_temporary_one() {
     };
     let build = ["build", context.path().to_str().unwrap(), "-t", "app", "-o", "x.tar"];
     let outcome = run(&build, &[]).success();
-    outcome.says(&["warning: neither HOME nor XDG_CACHE_HOME is set: what is in the local store goes with the end"]);
+    outcome
+        .says(&["warning: neither HOME nor XDG_CACHE_HOME is set: the local store is removed when the command ends"]);
     assert_eq!(names_in(place.path()), ["x.tar"]);
     assert_eq!(names_in(temporary.path()), [""; 0]);
     // It goes when the build fails, too.
@@ -146,7 +149,7 @@ fn a_home_that_cannot_be_written_to_is_none() {
     let mut command = program.command(["build", context.path().to_str().unwrap(), "-o", "x.tar"]);
     command.env("HOME", home.path()).env_remove("OCIBAKE_STORE").env("TMPDIR", temporary.path());
     let outcome = Outcome::of(&mut command).success();
-    outcome.says(&["cannot be written to: what is in the local store goes with the end"]);
+    outcome.says(&["cannot be written to: the local store is removed when the command ends"]);
     assert_eq!((names_in(temporary.path()), names_in(home.path())), (Vec::new(), Vec::new()));
     // One that is named has to do.
     command.env("OCIBAKE_STORE", home.path().join("store"));

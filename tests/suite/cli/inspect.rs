@@ -275,7 +275,7 @@ fn indexes_in_indexes_end_somewhere() {
     program
         .run(["push", "127.0.0.1:1/x/y:1", archive.to_str().unwrap()])
         .failure(1)
-        .says(&["indexes lie in one another", "32"]);
+        .says(&["indexes are nested", "32"]);
 }
 
 #[test]
@@ -403,7 +403,7 @@ fn several_images_are_shown_and_one_that_is_not_there_does_not_keep_the_others()
     outcome.says(&["there is no ./none"]);
     let reports: Value = serde_json::from_str(&world.inspect(&["--json", "one", "two"]).success().stdout).unwrap();
     assert_eq!(reports.as_array().unwrap().len(), 2);
-    world.inspect(&["--raw", "one", "two"]).failure(2).says(&["--raw is of one image"]);
+    world.inspect(&["--raw", "one", "two"]).failure(2).says(&["--raw shows one image"]);
 }
 
 #[test]

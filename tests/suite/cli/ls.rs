@@ -72,7 +72,7 @@ fn the_files_of_an_image_are_listed() {
     );
     assert_eq!(shown(&["-R", &place, "/usr"]).len(), 3);
     program.run(["ls", &place, "/etc/gone"]).failure(1).says(&["has no /etc/gone"]);
-    program.run(["ls", &place, "/etc/kept/x"]).failure(1).says(&["/etc/kept, which is no directory"]);
+    program.run(["ls", &place, "/etc/kept/x"]).failure(1).says(&["/etc/kept, which is not a directory"]);
 }
 
 #[test]

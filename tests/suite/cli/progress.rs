@@ -114,7 +114,7 @@ fn the_first_failure_says_what_is_going_on() {
     let name = format!("{port}/org/app:1");
     for arguments in [&["inspect", &name][..], &["pull", &name, "--progress=quiet"], &["copy", &name, "oci:x"]] {
         let outcome = Program::new().run(arguments).failure(1);
-        let tries: Vec<&str> = outcome.stderr.lines().filter(|line| line.contains(" failed, again in ")).collect();
+        let tries: Vec<&str> = outcome.stderr.lines().filter(|line| line.contains(" failed, retrying in ")).collect();
         assert_eq!(tries.len(), 4, "{outcome:?}");
         let hint = format!("; nothing listens at {port}: is the registry running, and are its name and port right?");
         assert!(tries[0].contains(" s (try 2 of 5): cannot connect: Connection refused"), "{}", tries[0]);

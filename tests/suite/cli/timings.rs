@@ -139,7 +139,7 @@ fn a_build_that_fails_says_what_failed_and_no_secret() {
     assert_eq!((&failed["verdict"], &failed["why"]), (&json!("failed"), &json!("failed: exit code 3")));
     assert!(seconds(&failed["critical"]) >= 0.3, "{failed}");
     assert_eq!(all["RUN sleep 30"]["verdict"], "stopped");
-    assert_eq!(all["COPY /bin/busybox /x"]["why"], "not done: the build was over before");
+    assert_eq!(all["COPY /bin/busybox /x"]["why"], "not done: the build ended first");
     let page = fs::read_to_string(bench.path("t.html")).unwrap();
     assert!(page.contains("exit code 3") && page.contains("Dockerfile:7"));
     assert!(!page.contains("hunter2") && !report.to_string().contains("hunter2"));
@@ -216,9 +216,9 @@ fn without_a_name_the_page_goes_elsewhere_than_the_context() {
 fn a_file_that_cannot_be_written_is_told_of_before_anything_is_built() {
     let world = World::of(&Tree::new().file("Dockerfile", "FROM scratch\nCOPY a /\n").file("a", "a"));
     let outcome = world.build(&["-o", "x.tar", "--timings=nowhere/t.html"]).failure(1);
-    outcome.says(&["cannot write nowhere/t.html: nowhere is no directory"]);
+    outcome.says(&["cannot write nowhere/t.html: nowhere is not a directory"]);
     assert_eq!(world.names(), [""; 0]);
-    world.build(&["--timings=t.txt"]).failure(2).says(&["it ends in .html for a page, or in .json for data"]);
+    world.build(&["--timings=t.txt"]).failure(2).says(&["its name must end in .html for a page, or in .json for data"]);
 }
 
 #[test]

@@ -135,7 +135,7 @@ fn names() -> Vec<(String, String)> {
 fn every_kind_has_a_name_of_its_own() {
     let all = names();
     assert!(all.len() > 20, "{all:?}");
-    assert_eq!(all.iter().map(|(_, name)| name).collect::<BTreeSet<_>>().len(), all.len(), "a name is there twice");
+    assert_eq!(all.iter().map(|(_, name)| name).collect::<BTreeSet<_>>().len(), all.len(), "a name appears twice");
     for (kind, name) in all {
         let words = name.split('-').map(|word| {
             assert!(!word.is_empty() && word.bytes().all(|c| c.is_ascii_lowercase()), "{name} is no kebab-case");

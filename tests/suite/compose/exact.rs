@@ -127,31 +127,31 @@ fn digests_of_services_are_those_of_compose() {
 #[test]
 fn what_compose_refuses_is_refused_where_it_stands() {
     for (keys, parts) in [
-        ("user: 1000", &["services.a.user is a number, and it has to be text", "compose.yaml:3:11"][..]),
-        ("init:", &["services.a.init is nothing, and it has to be text or true or false", "compose.yaml:3:5"]),
-        ("privileged: '1'", &["services.a.privileged is `1`, and it has to be true or false"]),
-        ("cap_add: [1]", &["there is a number in a list of text"]),
+        ("user: 1000", &["services.a.user is a number, but it must be text", "compose.yaml:3:11"][..]),
+        ("init:", &["services.a.init is nothing, but it must be text or true or false", "compose.yaml:3:5"]),
+        ("privileged: '1'", &["services.a.privileged is `1`, but it must be true or false"]),
+        ("cap_add: [1]", &["a list of text contains a number"]),
         ("security_opt: [s, s]", &["services.a.security_opt has `s` twice", "compose.yaml:3:23"]),
         ("depends_on: {a: {required: false}}", &["services.a.depends_on.a has no `condition`"]),
         ("depends_on: {a: {condition: service_heathy}}", &["did you mean `service_healthy`?"]),
         ("volumes: [{type: bind, target: /x}]", &["what is mounted has no `source`"]),
         ("volumes: [{type: bnd, source: a, target: /x}]", &["did you mean `bind`?"]),
-        ("volumes: ['vol:/x', {type: tmpfs, target: /y}]\ntmpfs: [/y]", &["something is mounted at /y already"]),
-        ("ports: [{target: 80, host_ip: here}]", &["`here` is no address that a port can be on"]),
+        ("volumes: ['vol:/x', {type: tmpfs, target: /y}]\ntmpfs: [/y]", &["something is already mounted at /y"]),
+        ("ports: [{target: 80, host_ip: here}]", &["`here` is not an address that a port can use"]),
         ("network_mode: host\nnetworks: [default]", &["has `network_mode` and `networks`"]),
         ("healthcheck: {test: [curl]}", &["the test of a health check begins with `curl`"]),
-        ("healthcheck: {interval: 5}", &["services.a.healthcheck.interval is a number, and it has to be a time"]),
+        ("healthcheck: {interval: 5}", &["services.a.healthcheck.interval is a number, but it must be a time"]),
         ("mem_limit: '-1'", &["`-1` is not a size"]),
-        ("scale: 2\ncontainer_name: one", &["has several containers, and one name for them"]),
+        ("scale: 2\ncontainer_name: one", &["has several containers, but only one name for them"]),
         (
             "cpus: 1\ndeploy: {resources: {limits: {cpus: '2'}}}",
             &["has another `cpus` than `deploy.resources.limits.cpus`"],
         ),
-        ("gpus: [{count: 1, device_ids: [d]}]", &["asked for by `count` and by `device_ids`"]),
-        ("oom_score_adj: 2000", &["is 2000, and it has to be between -1000 and 1000"]),
+        ("gpus: [{count: 1, device_ids: [d]}]", &["requested by both `count` and `device_ids`"]),
+        ("oom_score_adj: 2000", &["is 2000, but it must be between -1000 and 1000"]),
         ("depends_on: [a]", &["services depend on each other in a circle: a -> a"]),
-        ("command: (a)", &["this line has no words"]),
-        ("build: {ssh: [key]}", &["`key` is no SSH agent"]),
+        ("command: (a)", &["this line cannot be split into words"]),
+        ("build: {ssh: [key]}", &["`key` is not an SSH agent"]),
     ] {
         let keys: String = keys.lines().map(|line| format!("    {line}\n")).collect();
         Case::of(&format!("services:\n  a:\n{keys}    image: x\nvolumes: {{vol: {{}}}}\n"))
@@ -160,12 +160,12 @@ fn what_compose_refuses_is_refused_where_it_stands() {
             .says(parts);
     }
     for (top, parts) in [
-        ("volumes: {v: {external: true, driver: d}}", &["the volume `v` is external, and has `driver`"][..]),
+        ("volumes: {v: {external: true, driver: d}}", &["the volume `v` is external, but has `driver`"][..]),
         ("secrets: {s: {}}", &["the secret `s` does not say where it comes from"]),
         ("configs: {c: {file: f, content: c}}", &["the config `c` has `file` and `content`"]),
         ("networks: {n: {external: {name: a}, name: b}}", &["it is called `b` here, and `a` in `external`"]),
         ("services: {'a b': {image: x}}", &["`a b` cannot be a name in `services`"]),
-        ("services: ~", &["services is nothing, and it has to be a mapping"]),
+        ("services: ~", &["services is nothing, but it must be a mapping"]),
     ] {
         let file = if top.starts_with("services") {
             format!("{top}\n")
@@ -189,7 +189,7 @@ fn services_that_are_named_turn_on_those_of_their_profiles() {
     assert_eq!(names(&["--profile", "p", "config"]), ["a", "b", "c"]);
     case.run(&["--profile", "q", "config"]).failure(1).says(&["the service `d` has neither an image nor a build"]);
     let case = Case::of("services:\n  a: {image: x, depends_on: [b]}\n  b: {image: y, profiles: [p]}\n");
-    case.run(&["config"]).failure(1).says(&["the service `a` stands on `b`, which is off", "compose.yaml:2:30"]);
+    case.run(&["config"]).failure(1).says(&["the service `a` depends on `b`, which is disabled", "compose.yaml:2:30"]);
 }
 
 #[test]

@@ -137,7 +137,7 @@ services:
     ]);
     case.run(&["config"])
         .failure(1)
-        .says(&["services.a is there already, and says something else", "compose.yaml:2:12"]);
+        .says(&["services.a already exists, and differs from what is included", "compose.yaml:2:12"]);
     let case = Case::of("include: [none.yaml]\n");
     case.run(&["config"]).failure(1).says(&["there is no file", "none.yaml", "compose.yaml:1:11"]);
 }

@@ -219,9 +219,9 @@ fn what_is_written_wrongly_is_shown() {
         ("servics: {}\n", &["a compose file has no key `servics`", "did you mean `services`?"]),
         (
             "services:\n  a:\n    image: [x]\n",
-            &["services.a.image is a list, and it has to be text", "compose.yaml:3:12"],
+            &["services.a.image is a list, but it must be text", "compose.yaml:3:12"],
         ),
-        ("services:\n  a: {image: x, image: y}\n", &["the key `image` is there already, in line 2"]),
+        ("services:\n  a: {image: x, image: y}\n", &["the key `image` already exists, in line 2"]),
         ("services:\n  80: {image: x}\n", &["a key is text, and this is a number", "compose.yaml:2:3"]),
         ("services:\n  a: {image: x\n", &["this is not YAML"]),
         ("- a\n", &["a compose file is a mapping of keys, and this is a list"]),
@@ -231,7 +231,7 @@ fn what_is_written_wrongly_is_shown() {
         ("services: {a: {image: x, networks: [n]}}\n", &["there is no network `n`"]),
         ("services: {a: {image: x, volumes: ['vol:/x']}}\n", &["there is no volume `vol`"]),
         ("services: {a: {image: x, secrets: [s]}}\n", &["there is no secret `s`"]),
-        ("services: {a: {image: x, ports: [a-b]}}\n", &["`a-b` is no port"]),
+        ("services: {a: {image: x, ports: [a-b]}}\n", &["`a-b` is not a port"]),
         ("services: {a: {image: 'x${'}}\n", &["has a `${` that begins no variable"]),
         (
             "services: {a: {build: {dockerfile: a, dockerfile_inline: b}}}\n",

@@ -53,5 +53,5 @@ fn a_health_check_is_baked_only_if_it_is_asked_for_and_means_something() {
     program
         .run(["compose", "build", "-q", "--bake-healthchecks"])
         .failure(1)
-        .says(&["`interval` of a health check is less than no time", "compose.yaml:6:17"]);
+        .says(&["`interval` of a health check is negative", "compose.yaml:6:17"]);
 }

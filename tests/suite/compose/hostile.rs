@@ -17,7 +17,7 @@ fn a_billion_laughs_are_not_laughed() {
     let text = "x".repeat(1 << 20);
     let file = format!("x-a: &a {text}\nx-b: [{}]\nservices: {{a: {{image: x}}}}\n", vec!["*a"; 90_000].join(","));
     Case::of(&file).run(&["config"]).failure(1).says(&["has more than 100000 values"]);
-    Case::of("x-a: &a [*a]\n").run(&["config"]).failure(1).says(&["this alias stands within what it is an alias of"]);
+    Case::of("x-a: &a [*a]\n").run(&["config"]).failure(1).says(&["this alias is inside what it is an alias of"]);
 }
 
 #[test]
@@ -27,9 +27,9 @@ fn what_is_deep_has_an_end() {
     Case::of(&nested(150)).run(&["config"]).success();
     Case::of(&nested(5000)).run(&["config"]).failure(1).says(&["this is not YAML: recursion limit exceeded"]);
     let deep = nested(220);
-    Case::of(&deep).run(&["config"]).failure(1).says(&["values stand within each other more than 200 deep"]);
+    Case::of(&deep).run(&["config"]).failure(1).says(&["values are nested more than 200 deep"]);
     let deep = format!("services: {{a: {{image: \"{}{}\"}}}}\n", "${A:-".repeat(5000), "}".repeat(5000));
-    Case::of(&deep).run(&["config"]).failure(1).says(&["defaults stand within each other more than 100 deep"]);
+    Case::of(&deep).run(&["config"]).failure(1).says(&["defaults are nested more than 100 deep"]);
     let many = format!("services: {{a: {{image: x, command: \"{}\"}}}}\n", "$A".repeat(1000));
     let case = Case::of(&many).variable("A", "x".repeat(100_000));
     case.run(&["config"]).failure(1).says(&["the values of variables come to more than 16 MiB"]);
@@ -68,7 +68,7 @@ fn a_chain_of_extensions_does_not_grow_without_end() {
     Case::of(&file)
         .run(&["config"])
         .failure(1)
-        .says(&["services come to more than 2000000 values by what they extend"]);
+        .says(&["services have more than 2000000 values, counting what they extend"]);
     let chain: String = (0..300).map(|number| format!("  s{number}: {{extends: s{}}}\n", number + 1)).collect();
     let file = format!("services:\n{chain}  s300: {{image: x}}\n");
     Case::of(&file).run(&["config"]).failure(1).says(&["more than 100 services extend each other"]);
@@ -95,7 +95,7 @@ fn nothing_is_run_and_no_name_is_a_path() {
         ("services: {a: {build: ., image: '--all'}}", "compose.yaml:1:"),
         ("services: {a: {build: 'ext::sh -c touch% /tmp/compose-was-here'}}", ""),
         ("services: {a: {build: 'https://--upload-pack=touch x.git'}}", ""),
-        ("include: ['oci://example.com/x']", "files from elsewhere are not read"),
+        ("include: ['oci://example.com/x']", "only local files are read"),
     ] {
         Case::of(file).run(&["build"]).failure(1).says(&[part]);
     }
@@ -117,7 +117,7 @@ fn what_is_laid_over_much_is_not_compared_with_all_of_it() {
     };
     let (one, two) = (ranges(0) + "services: {a: {image: x, networks: [n]}}\n", ranges(5_000));
     let case = Case::new(&[("compose.yaml", &one), ("compose.override.yaml", &two)]);
-    case.run(&["config"]).failure(1).says(&["these are too many address ranges to be laid over each other"]);
+    case.run(&["config"]).failure(1).says(&["there are too many address ranges to merge"]);
     let hosts = |first: u8| -> String {
         let hosts: Vec<String> = (0..20_000).map(|number| format!("h{number}={first}.0.0.1")).collect();
         format!("services: {{a: {{image: x, extra_hosts: [{}]}}}}\n", hosts.join(", "))

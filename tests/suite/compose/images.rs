@@ -133,7 +133,7 @@ fn images_that_stand_on_each_other_in_a_circle_are_refused() {
 #[test]
 fn nothing_to_build_is_no_error() {
     let case = Case::of("services: {a: {image: x}}");
-    assert!(case.run(&["build"]).success().stderr.contains("no service is to be built"));
+    assert!(case.run(&["build"]).success().stderr.contains("there is no service to build"));
 }
 
 #[test]

@@ -136,7 +136,7 @@ fn what_does_not_fit_together_is_refused() {
         |limit: &str| format!("services:\n  a:\n    build:\n      context: .\n      ulimits: {{nofile: {limit}}}\n");
     let case = Case::new(&[("compose.yaml", &file("{soft: 1, hard: 2}")), ("compose.override.yaml", &file("3"))]);
     case.run(&["config"]).failure(1).says(&[
-        "services.a.build.ulimits.nofile is a number here, and a mapping in what it is laid over",
+        "services.a.build.ulimits.nofile is a number here, but a mapping in the file that this overrides",
         "compose.override.yaml:5:25",
         "`!override`",
     ]);

@@ -119,7 +119,7 @@ fn a_failing_command_names_its_service_and_those_that_need_it() {
     program.run(["compose", "build", "-q"]).failure(1).says(&[
         "target bad: the command `/bin/sh -c echo why; exit 3` ended with exit code 3",
         "why",
-        "the target worse needs the same step, and is not built, either",
+        "the target worse needs the same step, so it is not built either",
         "Dockerfile:2:1",
     ]);
     assert!(!program.run(["images"]).success().stdout.contains("project-"));

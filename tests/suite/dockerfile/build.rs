@@ -61,7 +61,7 @@ fn standard_input_is_a_dockerfile_or_a_context() {
     assert_eq!(program.run(["build", place, "-f", from_file.to_str().unwrap()]).digest(), named);
     fed(&["build", "-"], b"FROM scratch\nLABEL a=b\n").digest();
     let outcome = fed(&["build", "-"], SIMPLE.as_bytes()).failure(1);
-    outcome.says(&["there is no `a` in the context (it is empty: only a Dockerfile came)", "2 | COPY a /a"]);
+    outcome.says(&["there is no `a` in the context (it is empty: only a Dockerfile was given)", "2 | COPY a /a"]);
 }
 
 #[test]
@@ -211,10 +211,10 @@ fn what_a_spec_has_no_use_for_is_refused() {
     let context = Tree::new().file("ocibake.toml", "").plant();
     for flag in ["--target=x", "--build-arg=A=1", "--build-context=a=."] {
         let outcome = Program::new().run(["build", context.path().to_str().unwrap(), flag]).failure(2);
-        outcome.says(&["is for Dockerfiles"]);
+        outcome.says(&["is only for Dockerfiles"]);
     }
     let outcome = Program::new().run(["build", context.path().to_str().unwrap(), "--check"]).failure(2);
-    outcome.says(&["--check is for Dockerfiles"]);
+    outcome.says(&["--check is only for Dockerfiles"]);
 }
 
 #[test]

@@ -160,7 +160,7 @@ fn what_is_no_question_is_refused() {
     call("check,format=xml", &[]).failure(2).says(&["`format=xml` is not known"]);
     call("outline", &["--target=none"]).failure(2).says(&["there is no stage `none`"]);
     let spec = Tree::new().file("ocibake.toml", "[config]\nuser = \"1\"\n").plant();
-    ask(&spec, &["--call=targets"]).failure(2).says(&["--call=targets is for Dockerfiles"]);
+    ask(&spec, &["--call=targets"]).failure(2).says(&["--call=targets is only for Dockerfiles"]);
     // A build is no question.
     ask(&context("FROM scratch\nCOPY Dockerfile /\n"), &["--call=build"]).digest();
 }

@@ -61,7 +61,7 @@ fn what_is_no_time_is_refused_where_it_stands() {
     outcome.says(&["SOURCE_DATE_EPOCH is `yesterday`", "2 | ARG SOURCE_DATE_EPOCH=yesterday", "seconds since 1970"]);
     run("FROM scratch\n", &["--build-arg", "SOURCE_DATE_EPOCH=soon"]).failure(2).says(&["--build-arg", "`soon`"]);
     for (stage, words) in [
-        ("FROM base AS src\n", "it stands on an image"),
+        ("FROM base AS src\n", "it is based on an image"),
         ("FROM scratch AS src\n", "it fetches nothing"),
         ("FROM scratch AS src\nADD a /\n", "it does not fetch one thing"),
         ("FROM scratch AS src\nADD http://127.0.0.1:1/a http://127.0.0.1:1/b /\n", "it does not fetch one thing"),

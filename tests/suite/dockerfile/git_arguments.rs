@@ -106,7 +106,7 @@ fn a_time_in_another_form_is_told() {
     ] {
         let bench = Bench::new(&format!("FROM scratch\nLABEL org.opencontainers.image.created={value}\nCOPY f /\n"));
         let stderr = bench.build(&[]).stderr;
-        assert_eq!(stderr.contains("is to be a time such as"), is_told, "{value}: {stderr}");
+        assert_eq!(stderr.contains("but must be a time such as"), is_told, "{value}: {stderr}");
         assert!(!stderr.contains('\u{1b}'), "{stderr}");
     }
     // A spec's, too.

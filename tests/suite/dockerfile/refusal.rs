@@ -18,7 +18,7 @@ fn misspelt_instructions_and_flags_are_shown_with_what_was_meant() {
       |
     3 |     b --c
       |     ^
-    hint: a line goes on below only where it ends with the escape character
+    hint: a line continues below only if it ends with the escape character
     ");
     insta::assert_snapshot!(refused("COPY a \\\n  b\nCOPY \\\n  --form=x a b"), @r"
     `COPY` has no flag `--form`
@@ -57,7 +57,7 @@ fn misspelt_instructions_and_flags_are_shown_with_what_was_meant() {
       |
     2 | COPY --from=a --from=b c d
       |               ^^^^^^^^
-    hint: only one of them can hold
+    hint: only one of them can apply
     ");
     insta::assert_snapshot!(refused("RUN --network=nonne a"), @r"
     `--network` cannot be `nonne`
@@ -73,18 +73,18 @@ fn misspelt_instructions_and_flags_are_shown_with_what_was_meant() {
 fn a_file_without_a_stage_says_how_one_begins() {
     insta::assert_snapshot!(refusal(""), @r"
     Dockerfile is empty
-    hint: a Dockerfile names the image to begin with, as in `FROM debian` or `FROM scratch`
+    hint: a Dockerfile starts with its base image, as in `FROM debian` or `FROM scratch`
     ");
     insta::assert_snapshot!(refusal("# a\n\n"), @r"
     Dockerfile has no instructions: there is nothing to build
-    hint: a Dockerfile names the image to begin with, as in `FROM debian` or `FROM scratch`
+    hint: a Dockerfile starts with its base image, as in `FROM debian` or `FROM scratch`
     ");
     insta::assert_snapshot!(refusal("ARG A"), @r"
     Dockerfile has no `FROM`: there is nothing to build
-    hint: a Dockerfile names the image to begin with, as in `FROM debian` or `FROM scratch`
+    hint: a Dockerfile starts with its base image, as in `FROM debian` or `FROM scratch`
     ");
     insta::assert_snapshot!(refusal("ARG A\nRUN a\nFROM b"), @r"
-    `RUN` stands before the first `FROM`
+    `RUN` comes before the first `FROM`
      --> Dockerfile:2:1
       |
     2 | RUN a
@@ -145,7 +145,7 @@ fn directives_are_checked() {
       |
     1 | # check=skip
       |         ^^^^
-    hint: known are skip=RULE,… (or skip=all), error=true and experimental=RULE,…
+    hint: known options are skip=RULE,… (or skip=all), error=true and experimental=RULE,…
     ");
 }
 
@@ -178,7 +178,7 @@ fn wrong_arguments_are_shown() {
         ("ARG =b", "there is no name before the equals sign"),
         ("SHELL bash -c", "`SHELL` takes a JSON array of strings"),
         ("VOLUME [\" \"]", "a volume's path cannot be empty"),
-        ("HEALTHCHECK curl x", "`HEALTHCHECK` knows `CMD` and `NONE`, not `curl`"),
+        ("HEALTHCHECK curl x", "`HEALTHCHECK` takes `CMD` or `NONE`, not `curl`"),
         ("HEALTHCHECK NONE x", "`HEALTHCHECK NONE` takes no arguments"),
         ("HEALTHCHECK CMD", "`HEALTHCHECK CMD` needs a command"),
         ("HEALTHCHECK --interval=50ns CMD x", "`--interval` cannot be less than 1ms"),

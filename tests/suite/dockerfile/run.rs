@@ -296,7 +296,7 @@ fn secrets_and_agents_have_their_places() {
     assert_eq!(variables(&run("RUN --mount=type=ssh --mount=type=ssh x")), ["SSH_AUTH_SOCK=/run/buildkit/ssh_agent.0"]);
     assert_eq!(variables(&run("ENV SSH_AUTH_SOCK=/own\nRUN --mount=type=ssh x")), ["SSH_AUTH_SOCK=/own"]);
     for (mount, words) in [
-        ("type=secret,id=/", "has no name for a file"),
+        ("type=secret,id=/", "has no file name"),
         ("type=secret,id=a,env=", "cannot be the name of a variable"),
         ("type=secret,id=a,env=A=B", "cannot be the name of a variable"),
         ("type=ssh,source=/s", "no `source`"),
@@ -371,7 +371,7 @@ fn what_cannot_be_run_is_shown_where_it_stands() {
     hint: if you trust the Dockerfile and its bases, allow it with --allow network.host
     ");
     insta::assert_snapshot!(refused("FROM scratch\nRUN --device=vendor.com/gpu=all a"), @r"
-    the device `vendor.com/gpu=all` cannot be had: a build gives none
+    the device `vendor.com/gpu=all` is not available: a build has no devices
      --> Dockerfile:2:14
       |
     2 | RUN --device=vendor.com/gpu=all a
@@ -430,5 +430,5 @@ fn what_commands_come_to_has_a_budget() {
     let mut text = format!("FROM scratch\nENV A={}\n", "a".repeat(60_000));
     text.push_str(&"RUN x\n".repeat(5000));
     let error = Asked::default().lower(&text).unwrap_err();
-    assert!(error.message.contains("come to has more than"), "{error}");
+    assert!(error.message.contains("expand to more than"), "{error}");
 }

@@ -243,7 +243,7 @@ fn errors_point_at_what_is_wrong() {
         assert_eq!(&word[error.at.clone()], *part, "{word}: {error}");
     }
     let message = |word| expanded(word).unwrap_err().message;
-    assert_eq!(message("${FOO:##x}"), "`:#` after `${FOO` is no operator; `#` is");
+    assert_eq!(message("${FOO:##x}"), "`:#` after `${FOO` is not an operator; `#` is");
     assert_eq!(message("${XXX:?message here$X}"), "XXX: message herex");
     assert_eq!(message("${XXX?}"), "XXX: is not allowed to be unset");
     assert_eq!(message("${NULL:?}"), "NULL: is not allowed to be empty");

@@ -64,8 +64,8 @@ fn nothing_gets_out_of_the_root() {
     // The same in the other order: a directory is there, then a link takes its place.
     harmless(&[&[directory("d"), file("d/x", "x"), symlink("d", &away), file("y", "x")]], "y");
     refused(&[&[symlink("a", "b"), symlink("b", "a"), file("a/x", "x")]], "40 links");
-    refused(&[&[file("f", ""), file("f/x", "x")]], "f is no directory");
-    refused(&[&[symlink("l", "f"), file("f", ""), file("l/x", "x")]], "f is no directory");
+    refused(&[&[file("f", ""), file("f/x", "x")]], "f is not a directory");
+    refused(&[&[symlink("l", "f"), file("f", ""), file("l/x", "x")]], "f is not a directory");
 
     refused(&[&[hard_link("h", "/etc/passwd")]], "not there");
     refused(&[&[hard_link("h", "../beside/secret")]], "not there");
@@ -78,9 +78,9 @@ fn nothing_gets_out_of_the_root() {
     let (_place, root) = go(&[&[symlink("l", format!("{away}/secret")), hard_link("h", "l")]]).unwrap();
     assert_eq!(fs::read_link(root.join("h")).unwrap().to_str().unwrap(), format!("{away}/secret"));
 
-    refused(&[&[file(".wh...", "")]], "a whiteout of nothing");
-    refused(&[&[file(".wh..", "")]], "a whiteout of nothing");
-    refused(&[&[file(".wh.", "")]], "a whiteout of nothing");
+    refused(&[&[file(".wh...", "")]], "a whiteout of a name that cannot exist");
+    refused(&[&[file(".wh..", "")]], "a whiteout of a name that cannot exist");
+    refused(&[&[file(".wh.", "")]], "a whiteout of a name that cannot exist");
     go(&[&[file("../.wh.secret", "")]]).unwrap(); // what it removes is not there
     refused(&[&[file("a/.wh.b/c", "")]], "lies in a whiteout");
     harmless(&[&[file("x", "x"), symlink("l", &away)], &[file("l/.wh.secret", "")]], "x");
@@ -88,10 +88,10 @@ fn nothing_gets_out_of_the_root() {
     harmless(&[&[file("x", "x")], &[file("no/such/.wh.file", ""), file("no/.wh..wh..opq", "")]], "x");
     harmless(&[&[file("x", "x"), directory(".wh..wh.plnk"), file(".wh..wh.plnk/1", "")]], "x");
 
-    refused(&[&[symlink("/", &away)]], "the root is no directory");
-    refused(&[&[file("./", "x").record("path", "./")]], "the root is no directory");
-    refused(&[&[symlink("l", "")]], "a target that cannot be");
-    refused(&[&[symlink("l", "a").record("linkpath", "a\0b")]], "a target that cannot be");
+    refused(&[&[symlink("/", &away)]], "its root is not a directory");
+    refused(&[&[file("./", "x").record("path", "./")]], "its root is not a directory");
+    refused(&[&[symlink("l", "")]], "an invalid target");
+    refused(&[&[symlink("l", "a").record("linkpath", "a\0b")]], "an invalid target");
     refused(&[&[file("x", "").record("path", "a\0b")]], "NUL");
     refused(&[&[file("x", "").record("path", [b"y/".repeat(3000), b"x".to_vec()].concat())]], "4095");
 

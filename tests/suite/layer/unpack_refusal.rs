@@ -37,10 +37,10 @@ fn what_is_no_whole_tar_is_refused() {
         [header.as_bytes(), &[0; 1024][..]].concat()
     };
     refused(&sized(1 << 40), "unpack to more than 4294967296 bytes");
-    refused(&sized(u64::MAX), "no size that can be");
+    refused(&sized(u64::MAX), "an impossible size");
     refused(&sized(1200), "in the middle of an entry");
-    refused(&tar(&[file("a", "").record("size", "-5")]), "no size that can be");
-    refused(&tar(&[file("a", "").record("size", "many")]), "no size that can be");
+    refused(&tar(&[file("a", "").record("size", "-5")]), "an impossible size");
+    refused(&tar(&[file("a", "").record("size", "many")]), "an impossible size");
     refused(&tar(&[file("a", "").record("mtime", "noon")]), "no time that can be");
     refused(&tar(&[file("a", "").record("uid", "4294967295")]), "no uid that can be");
     refused(&tar(&[file("a", "").record("GNU.sparse.major", "1")]), "sparse");
@@ -215,5 +215,5 @@ fn the_number_of_entries_is_limited() {
     refuses(&Handmade::new(&[Blob { media_type: GZIP, bytes, diff_id }]), "more than 2000000 entries");
     // Some thousand entries, and each of them in 250 directories of its own.
     let entries: Vec<_> = (0..8100).map(|number| file(format!("{number}/{}", "d/".repeat(250)), "")).collect();
-    refuses(&Handmade::of(&[&entries]), "one too many of 2000000 entries with the directories they are in");
+    refuses(&Handmade::of(&[&entries]), "exceeds the limit of 2000000 entries, counting the directories they are in");
 }

@@ -227,8 +227,8 @@ fn what_cannot_be_done_is_said() {
         ("docker push app:1", 1, "An image does not exist locally with the tag: app:1"),
         ("docker inspect app:1 --format x", 1, "No such object: app:1"),
         ("docker rmi app:1", 1, "the local store has no image app:1"),
-        ("docker build --sbom=true .", 1, "--sbom: no SBOM is written by ocibake"),
-        ("docker build --provenance mode=max .", 1, "--provenance: no provenance is written by ocibake"),
+        ("docker build --sbom=true .", 1, "--sbom: ocibake does not write an SBOM"),
+        ("docker build --provenance mode=max .", 1, "--provenance: ocibake does not write provenance"),
         ("docker build --cache-to type=floppy .", 125, "there is no cache of type `floppy`"),
         ("docker build --call=describe .", 125, "there is no method `describe`"),
     ] {

@@ -110,7 +110,7 @@ fn every_flag_does_what_its_class_says() {
                 let asked = words[0];
                 let outcome = outcome.failure(1);
                 assert!(
-                    outcome.stderr.contains("by ocibake") && outcome.stderr.contains("hint: "),
+                    outcome.stderr.contains(": ocibake ") && outcome.stderr.contains("hint: "),
                     "{asked}: {}",
                     outcome.stderr
                 );

@@ -195,9 +195,9 @@ fn wrong_words_are_refused_as_buildx_does() {
             &["-t", &name, "{\"digest\":\"x\",\"Digest\":\"y\"}"],
             "valid sources are digests, references and descriptors",
         ),
-        (&["-t", &format!("{name}@{zeros}"), &name], "what is made has a digest of its own"),
-        (&["-t", &name, "--annotation=a=b", &name], "only the index is made"),
-        (&["-t", &name, "--annotation=manifest:a=b", &name], "only the index is made"),
+        (&["-t", &format!("{name}@{zeros}"), &name], "the new image has a digest of its own"),
+        (&["-t", &name, "--annotation=a=b", &name], "only the index is new"),
+        (&["-t", &name, "--annotation=manifest:a=b", &name], "only the index is new"),
         (&["-t", &name, "--annotation=index-descriptor:a=b", &name], "nothing here has a descriptor of the index"),
     ] {
         imagetools(&program, &[&["create"], arguments].concat()).failure(1).says(&[part]);
@@ -288,7 +288,7 @@ fn an_inspection_has_buildxs_fields() {
     );
     let images: Value = serde_json::from_str(&shown("{{json .Image}}")).unwrap();
     assert_eq!(images["linux/arm64"]["config"]["Labels"]["l"], "two");
-    assert_eq!(images.as_object().unwrap().len(), 2, "an attestation is no image");
+    assert_eq!(images.as_object().unwrap().len(), 2, "an attestation is not an image");
     assert_eq!(shown(r#"{{(index .Image "linux/amd64").Config.Labels.l}}"#), "one\n");
     let json = |text: String| serde_json::from_str::<Value>(&text).unwrap();
     assert_eq!(json(shown("{{json .SBOM}}")), json!({"linux/amd64": {"SPDX": {"name": "sbom"}}}));

@@ -289,7 +289,9 @@ fn what_cannot_be_done_is_said_in_dockers_words() {
     manifest(&program, &["create", &list, &image]).success();
     fails(&["create", &list, &image], 1, &["refusing to amend an existing manifest list with no --amend flag"]);
     fails(&["annotate", &list, &none, "--arch=arm64"], 1, &["does not exist in"]);
-    for (arch, hint) in [("wrong", "known are"), ("x86_64", "it is linux/amd64"), ("amd46", "did you mean `amd64`?")] {
+    for (arch, hint) in
+        [("wrong", "known ones are"), ("x86_64", "it is linux/amd64"), ("amd46", "did you mean `amd64`?")]
+    {
         let unsupported = format!("manifest entry for image has unsupported os/arch combination: linux/{arch}");
         fails(&["annotate", &list, &image, "--arch", arch], 1, &[&unsupported, hint]);
     }
@@ -307,7 +309,7 @@ fn what_cannot_be_done_is_said_in_dockers_words() {
     manifest(&program, &["push", &list]).success().says(&["are both listed for linux/amd64"]);
     let (_, bytes) = registry.manifest("app/1").unwrap();
     let pushed: Value = serde_json::from_slice(&bytes).unwrap();
-    assert_eq!(pushed["manifests"].as_array().unwrap().len(), 2, "one that is there twice is listed once");
+    assert_eq!(pushed["manifests"].as_array().unwrap().len(), 2, "one that appears twice is listed once");
 }
 
 /// A list of one image, and the path of its entry.
@@ -335,7 +337,7 @@ fn an_entry_that_somebody_has_changed_is_refused() {
     let before = registry.requests().len();
     let cases: [(&str, Change); 6] = [
         ("its `Ref` is another image's", |entry| entry["Ref"] = json!("registry.example/evil:amd64")),
-        ("its `Ref` is no name", |entry| entry["Ref"] = json!("../../etc/passwd")),
+        ("its `Ref` is not a name", |entry| entry["Ref"] = json!("../../etc/passwd")),
         ("its `Raw` is not the manifest", |entry| entry["Raw"] = json!(BASE64_STANDARD.encode("{}"))),
         ("its `Raw` is not base64", |entry| entry["Raw"] = json!("%")),
         ("its `Raw` is not the manifest", |entry| entry["Descriptor"]["digest"] = json!(digest(b"another"))),
@@ -347,7 +349,7 @@ fn an_entry_that_somebody_has_changed_is_refused() {
         rewrite(&path, change);
         for command in ["push", "inspect"] {
             let outcome = manifest(&program, &[command, &list]).failure(1);
-            outcome.says(&["is no entry of a manifest list", why, "docker manifest rm"]);
+            outcome.says(&["is not an entry of a manifest list", why, "docker manifest rm"]);
         }
         fs::write(&path, &whole).unwrap();
     }

@@ -74,7 +74,7 @@ fn a_build_streams_its_archive() {
     program
         .run(["build", "-o", "type=local,dest=-", path])
         .failure(2)
-        .says(&["a directory is not written to standard output"]);
+        .says(&["a directory cannot be written to standard output"]);
 }
 
 #[test]

@@ -112,7 +112,7 @@ fn annotations_are_set_in_the_places_that_are_named() {
     let context = context("one");
     let program = Program::new().directory(context.path());
     for (flag, code, part) in [
-        ("--annotation=index-descriptor:a=b", 1, "the annotation `a` is for an index, and none is made"),
+        ("--annotation=index-descriptor:a=b", 1, "the annotation `a` is for an index, but none is made"),
         (
             "--annotation=manifest-descriptor[linux/s390x]:a=b",
             1,
@@ -121,7 +121,7 @@ fn annotations_are_set_in_the_places_that_are_named() {
         (
             "-otype=image,annotation-wrong.a=b",
             125,
-            "`wrong` in the annotation `annotation-wrong.a=b` is no place for one",
+            "`wrong` in the annotation `annotation-wrong.a=b` is not a place for one",
         ),
         ("-otype=image,annotation-index[linux/amd64].a=b", 125, "an index is for no platform"),
         ("--annotation=index[linux/amd64]:a=b", 1, "an index is for no platform"),

@@ -28,9 +28,7 @@ fn a_push_sends_what_was_built_under_the_name() {
     let outcome = program.run(["push", &name]).success();
     assert_eq!(outcome.stdout, format!("{name}@{built}\n"));
     assert!(
-        outcome
-            .stderr
-            .contains(&format!("{name} is the image {} of the local store, which got that name ", &built[7..19])),
+        outcome.stderr.contains(&format!("{name} is the image {} of the local store, named ", &built[7..19])),
         "{}",
         outcome.stderr
     );
@@ -46,7 +44,7 @@ fn a_push_sends_what_was_built_under_the_name() {
     let other = format!("{}/other:1", registry.address());
     let outcome = program.run(["push", &other]).success();
     assert!(
-        outcome.stderr.contains(&format!("the local store has no image {other}: it is built")),
+        outcome.stderr.contains(&format!("the local store has no image {other}: building it")),
         "{}",
         outcome.stderr
     );

@@ -159,7 +159,7 @@ fn a_delta_does_not_overwrite_what_it_needs() {
         let outputs = ["-o", "delta.tar", "-o", output];
         copy(&world, &[&["./new", "--since", since], &outputs[..]].concat())
             .failure(2)
-            .says(&["would be overwritten by what needs it", "elsewhere"]);
+            .says(&["the delta would overwrite", "elsewhere"]);
     }
     assert!(fs::read(world.path("old.tar")).unwrap() == old);
     // Whole images may take the place of older ones.

@@ -148,7 +148,7 @@ fn what_cannot_go_where_it_is_sent() {
     copy(&world, &["oci:x:1", &name]).success();
     let other = format!("{}/org/app@sha256:{}", registry.address(), "0".repeat(64));
     for (arguments, code, parts) in [
-        (&["./x"][..], 2, &["nowhere to copy to", "-o"][..]),
+        (&["./x"][..], 2, &["the copy has no destination", "-o"][..]),
         (&["./nowhere", "./y/"], 1, &["there is no ./nowhere"]),
         (&["oci:nowhere", "./y/"], 1, &["nowhere is not an OCI layout"]),
         (&["oci:", "./y/"], 2, &["where the image is"]),
@@ -156,11 +156,11 @@ fn what_cannot_go_where_it_is_sent() {
         (&["oci:two:7", "./y/"], 1, &["two has no image `7`", "docker.io/example/app:1, docker.io/example/app:2"]),
         (&["./two", "oci:y:1"], 2, &["2 images", "leave out the name"]),
         (&["./two", &name], 2, &["2 images", "end the destination with a slash"]),
-        (&["./x", "./x"], 2, &["to where it is"]),
-        (&["./x", "-o", "x/"], 2, &["to where it is"]),
-        (&["./x.tar", "oci-archive:x.tar:5"], 2, &["to where it is"]),
-        (&["./two", "./x.tar", "-o", "x.tar"], 2, &["to where it is"]),
-        (&[&name, &name], 2, &["to where it is"]),
+        (&["./x", "./x"], 2, &["copied onto itself"]),
+        (&["./x", "-o", "x/"], 2, &["copied onto itself"]),
+        (&["./x.tar", "oci-archive:x.tar:5"], 2, &["copied onto itself"]),
+        (&["./two", "./x.tar", "-o", "x.tar"], 2, &["copied onto itself"]),
+        (&[&name, &name], 2, &["copied onto itself"]),
         (&["./x", &other], 2, &[&digest, "give a name and a tag"]),
         (&["./x", "y.tar"], 2, &["is y.tar a file", "./y.tar"]),
         (&["./x", "Org/app"], 2, &["Org/app"]),
@@ -194,5 +194,5 @@ fn one_name_is_not_given_to_two_images() {
     // A short name is the tag of whatever has that tag.
     copy(&world, &["oci:one:1", "oci:short:1"]).success();
     copy(&world, &["./short", "./two", "-o", "all.tar"]).failure(1).says(&["`1` would name", "with a repository"]);
-    copy(&world, &["./short", &prefix]).failure(1).says(&["./short does not say in which repository", "by itself"]);
+    copy(&world, &["./short", &prefix]).failure(1).says(&["./short does not say which repository", "by itself"]);
 }

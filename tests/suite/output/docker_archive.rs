@@ -157,7 +157,7 @@ fn an_artifact_is_not_for_docker() {
     let root = put(&layout, media_type, manifest.to_string().as_bytes());
     fs::write(layout.join("index.json"), json!({"schemaVersion": 2, "manifests": [root]}).to_string()).unwrap();
     let outcome = world.program.run(["copy", "./layout", "-o", "type=docker,dest=docker.tar"]).failure(1);
-    outcome.says(&[root["digest"].as_str().unwrap(), "is no image but an artifact", "OCI archive"]);
+    outcome.says(&[root["digest"].as_str().unwrap(), "is an artifact, not an image", "OCI archive"]);
     assert_eq!(world.names(), ["layout"]);
 }
 

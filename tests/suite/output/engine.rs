@@ -50,7 +50,7 @@ fn loads_into(podman: &Podman) {
 
     // What is there is not sent again, and a further name is only a name.
     let outcome = program.run(["build", "--load", "-t", "registry.example/app:1", path(&context)]).success();
-    assert!(outcome.stderr.contains("podman has registry.example/app:1 already: nothing was sent\n"), "{outcome:?}");
+    assert!(outcome.stderr.contains("podman already has registry.example/app:1: nothing was sent\n"), "{outcome:?}");
     assert!(!outcome.stderr.contains("loaded"), "{outcome:?}");
     let outcome = program.run(["build", "-o", "type=engine,name=podman", "-t", "app:2", path(&context)]).success();
     outcome.says(&["loaded docker.io/library/app:2 into podman\n"]);
@@ -66,7 +66,7 @@ fn loads_into(podman: &Podman) {
     fs::write(context.path().join("Dockerfile"), "FROM scratch\nCOPY busybox other /bin/\n").unwrap();
     let platforms = "--platform=linux/arm64,linux/amd64";
     let outcome = program.run(["build", "--load", platforms, "-t", "several", path(&context)]).success();
-    outcome.says(&["loaded docker.io/library/several:latest for linux/amd64 alone into podman\n"]);
+    outcome.says(&["loaded docker.io/library/several:latest for linux/amd64 only into podman\n"]);
     let told = podman.podman(&["image", "inspect", "--format", "{{.Architecture}}", "several"]);
     assert_eq!(told, "amd64\n");
     // What podman would take for that name is that name's, too.
@@ -137,7 +137,7 @@ fn without_an_engine_a_build_fails_before_it_begins_and_docker_does_not() {
     outcome.says(&["warning: the image stays in the local store: cannot reach docker"]);
     let program = Program::new().environment("OCIBAKE_ENGINE", "").environment("DOCKER_HOST", "ssh://me@far");
     let outcome = program.run(["build", "--load", "-t", "app", path(&context)]).failure(1);
-    outcome.says(&["ssh://me@far: engines are not spoken to through ssh://", "ssh -nNT -L"]);
+    outcome.says(&["ssh://me@far: engines cannot be reached through ssh://", "ssh -nNT -L"]);
     let program = Program::new().environment("CONTAINER_HOST", nowhere("podman.sock"));
     let outcome = program.run(["build", "-o", "type=engine,name=podman", "-t", "app", path(&context)]).failure(1);
     outcome.says(&["cannot reach podman", "CONTAINER_HOST"]);

@@ -39,7 +39,7 @@ fn docker_is_given_only_the_layers_that_it_lacks() {
     assert_eq!(inspect("registry.example/app:1", "{{.Id}}"), format!("{id}\n"));
     let run = ["run", "--rm", "--network=none", "registry.example/app:1"];
     assert_eq!(daemon.docker(&run), "hello\n");
-    program.run(base).success().says(&["docker has registry.example/app:1 already: nothing was sent\n"]);
+    program.run(base).success().says(&["docker already has registry.example/app:1: nothing was sent\n"]);
 
     // A layer on top: the one below it is not sent again.
     fs::write(context.path().join("new"), "1").unwrap();
@@ -60,7 +60,7 @@ fn docker_is_given_only_the_layers_that_it_lacks() {
     // Docker's store takes one platform.
     let platforms = "--platform=linux/amd64,linux/arm64";
     let outcome = program.run(["build", "--load", platforms, "-t", "several", path(&context)]).success();
-    outcome.says(&["loaded docker.io/library/several:latest for linux/amd64 alone into docker\n"]);
+    outcome.says(&["loaded docker.io/library/several:latest for linux/amd64 only into docker\n"]);
     assert_eq!(inspect("several", "{{.Architecture}}"), "amd64\n");
 }
 
@@ -155,7 +155,7 @@ fn docker_with_containerds_store_is_given_all_platforms() {
     assert_eq!(told["images"].as_array().unwrap().len(), 2, "{told}");
     fs::remove_file(&archive).unwrap();
     fs::write(archive.with_extension("id"), id).unwrap();
-    program.run(build).success().says(&["docker has docker.io/library/app:1 already: nothing was sent\n"]);
+    program.run(build).success().says(&["docker already has docker.io/library/app:1: nothing was sent\n"]);
     assert!(!archive.exists());
 }
 
@@ -208,7 +208,7 @@ fn containerd_is_given_all_platforms_and_only_the_blobs_that_it_lacks() {
     mount("docker.io/library/app:1", &one);
     assert_eq!(fs::read(one.path().join("bin/busybox")).unwrap(), fs::read("/bin/busybox").unwrap());
     unmount(&one);
-    build(&program, "app:1").says(&["containerd has docker.io/library/app:1 already: nothing was sent\n"]);
+    build(&program, "app:1").says(&["containerd already has docker.io/library/app:1: nothing was sent\n"]);
 
     fs::write(context.path().join("new"), "1").unwrap();
     let text = fs::read_to_string(context.path().join("Dockerfile")).unwrap() + "COPY new /new\n";
@@ -237,7 +237,7 @@ fn containerd_is_given_all_platforms_and_only_the_blobs_that_it_lacks() {
     program.run(["build", "-o", "type=engine,name=containerd", platforms, "-t", "far", path(&context)]).success();
     assert_eq!(row("k8s.io", "docker.io/library/far:latest")[2], digest(&program, "far"));
     let outcome = program.run(["build", "-o", "type=engine,name=containerd", path(&context)]).failure(2);
-    outcome.says(&["containerd knows images by their names, and this one has none"]);
+    outcome.says(&["containerd knows images by their names, but this one has none"]);
 }
 
 /// What records how it was called, with a copy of the archive that it was given.
@@ -277,7 +277,7 @@ fn clusters_are_given_archives_by_the_programs_that_made_them() {
         let output = format!("type=engine,name={engine}");
         let flags = ["-t", "app:1", "--platform=linux/amd64,linux/arm64", "-o", &output];
         let outcome = program.run([&["build", path(&context)], &flags[..]].concat()).success();
-        let alone = if platforms == 1 { " for linux/amd64 alone" } else { "" };
+        let alone = if platforms == 1 { " for linux/amd64 only" } else { "" };
         outcome.says(&[&format!("loaded docker.io/library/app:1{alone} into {engine}\n")]);
         assert_eq!(fs::read_to_string(tools.path().join("calls")).unwrap(), calls);
         let archive = tools.path().join("archive.tar");

@@ -235,7 +235,7 @@ fn what_does_not_stand_on_the_old_base_is_refused() {
     let output = ["-o", "out.tar"];
     let from = |base: &str| format!("--from={}", world.at(base));
     let outcome = world.rebase(&[&output[..], &[&from("org/base:new")]].concat()).failure(1);
-    outcome.says(&["does not stand on", "org/base:new", "--from"]);
+    outcome.says(&["is not based on", "org/base:new", "--from"]);
     world.rebase(&[&output[..], &[&from("org/base:old")]].concat()).success();
 
     let onto = format!("--onto={}", world.at("org/base:new"));
@@ -277,7 +277,7 @@ fn an_old_base_that_is_gone_is_an_error_that_says_what_to_do() {
     put(&world.registry, &store, &root(&lonely), "org/lonely:v1");
     let onto = format!("--onto={}", world.at("org/base:new"));
     let outcome = world.program.run(["rebase", &world.at("org/lonely:v1"), &onto, "-o", "out.tar"]).failure(1);
-    outcome.says(&["the base that", "was built on cannot be had", "org/gone"]);
+    outcome.says(&["the base that", "was built on is not available", "org/gone"]);
 }
 
 /// Others made the bases and the image, and others run what comes out.

@@ -179,7 +179,7 @@ fn a_directory_that_may_not_be_written_to_is_found_before_any_other() {
 fn a_file_is_no_directory() {
     let world = World::new();
     fs::write(world.path("file"), "mine").unwrap();
-    world.build(&["-o", "type=local,dest=file"]).failure(1).says(&["file is no directory"]);
+    world.build(&["-o", "type=local,dest=file"]).failure(1).says(&["file is not a directory"]);
     assert_eq!(fs::read(world.path("file")).unwrap(), b"mine");
     fs::create_dir(world.path("directory")).unwrap();
     world.build(&["-o", "type=tar,dest=directory"]).failure(1).says(&["directory is there and is not a regular file"]);
@@ -327,9 +327,9 @@ fn a_platform_that_leads_elsewhere_is_refused() {
 fn outputs_that_make_no_sense() {
     let world = World::new();
     let cases: [(&str, &[&str]); 7] = [
-        ("type=local", &["says not where to", "dest=PATH"]),
-        ("type=tar", &["says not where to"]),
-        ("type=local,dest=", &["says not where to"]),
+        ("type=local", &["does not say where to", "dest=PATH"]),
+        ("type=tar", &["does not say where to"]),
+        ("type=local,dest=", &["does not say where to"]),
         ("type=locla,dest=x", &["did you mean type=local?"]),
         ("type=local,dest=x,limit=much", &["`much` is not a size", "20g"]),
         ("type=oci,dest=x,limit=20g", &["takes no limit"]),

@@ -222,17 +222,17 @@ fn an_output_that_is_written_wrongly_is_explained() {
     let world = World::new(APP);
     for (output, parts) in [
         ("", "an output is empty"),
-        ("type=oci,dest=-,tar=false", "a directory is not written to standard output"),
+        ("type=oci,dest=-,tar=false", "a directory cannot be written to standard output"),
         ("type=ocy,dest=x", "did you mean type=oci?"),
         ("type=dokcer,dest=x", "did you mean type=docker?"),
-        ("type=tape,dest=x", "known are oci, docker, registry, local and tar"),
+        ("type=tape,dest=x", "known types are oci, docker, registry, local and tar"),
         ("type=oci", "add dest=PATH"),
         ("type=docker,dest=", "add dest=PATH"),
         ("type=docker,dest=x,tar=false", "leave out tar=false"),
         ("type=registry,dest=x", "-t REGISTRY/NAME:TAG"),
         ("type=oci,dst=x", "`dst=x`"),
         ("type=oci,dest=x,tar=maybe", "`tar=maybe`"),
-        ("dest=x", "says not of what type it is"),
+        ("dest=x", "does not say its type"),
     ] {
         world.build(&["-o", output]).failure(2).says(&["--output", parts]);
     }
@@ -250,7 +250,7 @@ fn where_nothing_can_be_written() {
     let context = world.context.path().to_str().unwrap();
     for output in ["x.tar", "layout/", "type=docker,dest=x.tar"] {
         let outcome = program.run(["build", context, "--platform=linux/amd64", "-o", output]).failure(1);
-        outcome.says(&["Permission denied", "check who owns it"]);
+        outcome.says(&["Permission denied", "check its owner"]);
     }
     fs::create_dir(world.path("empty")).unwrap();
     program.run(["build", context, "-o", "empty/"]).failure(1).says(&["empty", "Permission denied"]);
@@ -264,13 +264,13 @@ fn an_output_that_cannot_be_written_is_refused_before_the_work() {
     fs::create_dir(world.path("full")).unwrap();
     fs::write(world.path("full/file"), "mine").unwrap();
     for (output, parts) in [
-        ("missing/x.tar", &["missing/x.tar", "missing is no directory", "create it"][..]),
-        ("type=tar,dest=file/x.tar", &["file/x.tar", "file is no directory"]),
+        ("missing/x.tar", &["missing/x.tar", "missing is not a directory", "create it"][..]),
+        ("type=tar,dest=file/x.tar", &["file/x.tar", "file is not a directory"]),
         ("type=docker,dest=full", &["full is there and is not a regular file"]),
-        ("type=oci,tar=false,dest=file", &["file is no directory"]),
-        ("type=oci,tar=false,dest=file/below/it", &["file is no directory"]),
+        ("type=oci,tar=false,dest=file", &["file is not a directory"]),
+        ("type=oci,tar=false,dest=file/below/it", &["file is not a directory"]),
         ("full/", &["full/ is neither empty nor an OCI layout"]),
-        ("type=local,dest=file/below/it", &["file is no directory"]),
+        ("type=local,dest=file/below/it", &["file is not a directory"]),
     ] {
         let outcome = world.build(&["--platform=linux/amd64", "-o", "x.tar", "-o", output]).failure(1).says(parts);
         assert!(!outcome.stderr.contains("layer"), "{output} was refused after a layer was made: {}", outcome.stderr);
@@ -303,7 +303,7 @@ fn an_output_among_what_is_added_is_pointed_out() {
     let program = Program::new().directory(world.context.path());
     let warning = |add: &str, output: &str| {
         let outcome = program.run(["build", "--add", add, "--platform=linux/amd64", "-o", output]).success();
-        outcome.stderr.contains("is among what is added")
+        outcome.stderr.contains("is among the files that are added")
     };
     assert!(!warning(".:/", "x.tar"), "it is not there yet");
     assert!(warning(".:/", "x.tar"));

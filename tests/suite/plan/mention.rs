@@ -276,13 +276,13 @@ fn depth_and_numbers_have_an_end() {
     let deep = refusal(&"[".repeat(100_000));
     assert_eq!(deep.message, "this is not YAML: recursion limit exceeded");
     let deep = refusal(&(0..1000).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect::<String>());
-    assert_eq!(deep.message, "values stand within each other more than 200 deep");
+    assert_eq!(deep.message, "values are nested more than 200 deep");
     let many = refusal(&"- a\n- b\n".repeat(500_001));
     assert_eq!(many.message, "k8s/a.yaml has more than 1000000 values");
     // Aliases are not followed, so that they cost nothing.
     let bomb: String = (1..60).map(|at| format!("a{at}: &a{at} [*a{0}, *a{0}]\n", at - 1)).collect();
     assert_eq!(names(&format!("a0: &a0 {{image: a}}\n{bomb}")), ["docker.io/library/a"]);
-    assert_eq!(refusal("a: &a [*a]").message, "this alias stands within what it is an alias of");
+    assert_eq!(refusal("a: &a [*a]").message, "this alias is inside what it is an alias of");
 }
 
 proptest! {

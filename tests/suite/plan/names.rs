@@ -91,7 +91,7 @@ fn keys_of_annotations() {
 fn platforms() {
     let known = |wrong: &str| {
         let hint = wrong.parse::<Platform>().unwrap_err().hint.unwrap();
-        let names = hint.strip_prefix("known are ").unwrap_or_else(|| panic!("{hint}"));
+        let names = hint.strip_prefix("known ones are ").unwrap_or_else(|| panic!("{hint}"));
         names.split(", ").map(str::to_owned).collect::<Vec<_>>()
     };
     let (systems, architectures) = (known("????/amd64"), known("linux/????"));

@@ -48,14 +48,14 @@ fn an_unknown_key_is_shown_with_what_was_meant() {
       |
     2 | zzz = 1
       | ^^^
-    hint: known are test, interval, timeout, start-period, start-interval, retries
+    hint: known keys are test, interval, timeout, start-period, start-interval, retries
     ");
 }
 
 #[test]
 fn a_string_for_a_list_is_shown_as_a_list() {
     insta::assert_snapshot!(refusal("[config]\nentrypoint = \"/bin/api\""), @r#"
-    `entrypoint` wants a list and got a string
+    `entrypoint` must be a list, not a string
      --> ocibake.toml:2:14
       |
     2 | entrypoint = "/bin/api"

@@ -185,7 +185,7 @@ fn refusals_say_what_to_do_about_them() {
     let message = "POST http://HOST/v2/org/api/blobs/uploads/: 401 Unauthorized: UNAUTHORIZED: who?".to_owned();
     assert_eq!(refused(&client()), (message.clone(), "log in with `ocibake login HOST`".to_owned()));
     let (_directory, credentials) = logged_in(&registry.address(), "ada", "wr0ng");
-    let hint = "what is kept for ada at HOST is wrong or has expired: log in again with `ocibake login HOST`";
+    let hint = "the credentials for ada at HOST are wrong or have expired: log in again with `ocibake login HOST`";
     assert_eq!(refused(&client_as(credentials)), (message, hint.to_owned()));
 }
 

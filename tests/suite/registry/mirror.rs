@@ -209,7 +209,7 @@ fn what_is_blocked_is_neither_pulled_nor_pushed() {
     let refused = |error: Error| {
         assert_eq!((error.kind, error.message), (ErrorKind::Denied, format!("{address}/org/api:v1 is blocked")));
         let file = directory.path().join("registries.conf");
-        assert_eq!(error.hint, Some(format!("it is {}:4 that says so", file.display())));
+        assert_eq!(error.hint, Some(format!("{}:4 says so", file.display())));
     };
     refused(pull(&client, &format!("{address}/org/api:v1")).0.unwrap_err());
     let repository = client.repository(&format!("{address}/org/api:v1").parse().unwrap(), &silent);
@@ -270,12 +270,12 @@ fn a_file_that_is_no_good_is_named_with_the_line() {
         ("[[registry\n".to_owned(), 1, "not a registries.conf: "),
         (format!("{table}insecure = \"yes\"\n"), 3, "not a registries.conf: invalid type: string \"yes\""),
         (format!("{table}{}", mirror.replace("all", "never")), 5, "not a registries.conf: unknown variant `never`"),
-        ("[registries.search]\nregistries = ['docker.io']\n".to_owned(), 1, "this is the form of version 1"),
-        (table.replace("registry.e", "https://registry.e"), 2, "a location and a prefix have no scheme"),
+        ("[registries.search]\nregistries = ['docker.io']\n".to_owned(), 1, "this is the format of version 1"),
+        (table.replace("registry.e", "https://registry.e"), 2, "a location and a prefix must not have a scheme"),
         (table.replace("registry.example", "registry/org"), 2, "`registry/org` is not a host, with or without a path"),
         (format!("{table}prefix = \"Not A Host\"\n"), 3, "`Not A Host` is not a host"),
         (format!("{table}prefix = \"*.example/org\"\n"), 3, "`*.` stands before a host alone"),
-        ("[[registry]]\nprefix = \"a.example\"\n".to_owned(), 1, "this registry has a prefix and no location"),
+        ("[[registry]]\nprefix = \"a.example\"\n".to_owned(), 1, "this registry has a prefix, but no location"),
         ("[[registry]]\ninsecure = true\n".to_owned(), 1, "this registry has neither a prefix nor a location"),
         (format!("{table}[[registry.mirror]]\ninsecure = true\n"), 3, "this mirror has no location"),
         (

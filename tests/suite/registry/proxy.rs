@@ -101,14 +101,13 @@ fn a_proxy_that_does_not_know_the_user_is_told_apart() {
     );
     assert_eq!(
         hint,
-        "the proxy http://PROXY wants to know who you are: put that into HTTPS_PROXY, as in \
+        "the proxy http://PROXY requires a login: put it into HTTPS_PROXY, as in \
          http://USER:PASSWORD@HOST:PORT"
     );
     let (_, hint) = failure(&name, through(&format!("http://ada:not-s3cret@{name}")), &address);
     assert_eq!(
         hint,
-        "the proxy http://PROXY does not take the user and the password in HTTPS_PROXY; what a URL cannot hold is \
-         written as %XX there, @ as %40"
+        "the proxy http://PROXY rejects the user and the password in HTTPS_PROXY; write what a URL cannot hold as %XX there, @ as %40"
     );
     assert_eq!(proxy.requests().len(), 2, "no password is tried twice");
 }
@@ -184,7 +183,7 @@ fn in_plain_http_the_answer_of_a_proxy_is_told_from_that_of_a_registry() {
         assert!(starts(&hint, "the proxy http://HOST may not allow 0.0.0.0: "), "{hint:?}");
     }
     for hint in hints(&Proxy::with_authorization(ADA)) {
-        assert!(starts(&hint, "the proxy http://HOST wants to know who you are: put that into HTTP_PROXY"), "{hint:?}");
+        assert!(starts(&hint, "the proxy http://HOST requires a login: put it into HTTP_PROXY"), "{hint:?}");
     }
     let [check, push] = hints(&Proxy::open());
     assert!(check.is_none() && starts(&push, "log in with "), "{check:?} {push:?}");

@@ -168,7 +168,7 @@ fn a_registry_that_kept_something_else_is_found_out() {
     assert_eq!(
         text(&error, &registry.address()).0,
         format!(
-            "PUT http://HOST/v2/org/api/blobs/uploads/0: the registry has the digest {} where {} is right",
+            "PUT http://HOST/v2/org/api/blobs/uploads/0: the registry has the digest {}, but {} was expected",
             digest(b"something else"),
             store.graph(&root).blobs[0].digest
         )
@@ -278,7 +278,7 @@ fn a_name_that_nobody_knows_is_said_to_be_so() {
     let (message, hint) = text(&error, &host);
     assert!(message.starts_with("HEAD https://HOST/v2/org/api/manifests/sha256:"), "{message}");
     assert!(message.contains(": cannot connect: "), "{message}");
-    let unknown = "the name HOST is not known: is it right, and is there a network?";
+    let unknown = "the name HOST cannot be resolved: is it right, and is there a network?";
     assert_eq!(hint, unknown);
 
     // Without TLS it is the resolver that finds out.

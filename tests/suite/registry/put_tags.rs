@@ -139,11 +139,11 @@ fn another_image_under_an_immutable_tag_is_refused_with_what_it_stands_for() {
         assert_eq!(error.kind, kind);
         let (message, hint) = text(&error, &registry.address());
         let start = format!(
-            "the tag v1 does not move, it stands for {}: PUT http://HOST/v2/org/api/manifests/v1: 4",
+            "cannot move the tag v1, which stands for {}: PUT http://HOST/v2/org/api/manifests/v1: 4",
             old.digest
         );
         assert!(message.starts_with(&start), "{message}");
-        assert_eq!(hint, "tags of this repository are immutable, it seems: push v1 under a new name");
+        assert_eq!(hint, "the tags of this repository seem to be immutable: push v1 under a new name");
         assert!(registry.manifest("org/api/latest").is_none(), "the tags after it stay");
     }
 }

@@ -57,12 +57,12 @@ fn too_many_requests() {
     insta::assert_snapshot!(pushed(answer), @"
     (tried again 4 times)
     error: HEAD http://HOST/v2/org/app/manifests/DIGEST: 429 Too Many Requests
-      hint: the registry limits how much it is asked: try again later
+      hint: the registry limits the rate of requests: try again later
     ");
     insta::assert_snapshot!(inspected(answer), @"
     (tried again 4 times)
     error: HEAD http://HOST/v2/org/app/manifests/1: 429 Too Many Requests
-      hint: the registry limits how much it is asked: try again later
+      hint: the registry limits the rate of requests: try again later
     ");
 }
 
@@ -72,12 +72,12 @@ fn failures_of_the_registry() {
     insta::assert_snapshot!(pushed(broken), @"
     (tried again 4 times)
     error: HEAD http://HOST/v2/org/app/manifests/DIGEST: 500 Internal Server Error
-      hint: the registry, or a proxy before it, has trouble: try again later
+      hint: the registry, or a proxy before it, has a problem: try again later
     ");
     insta::assert_snapshot!(inspected(broken), @"
     (tried again 4 times)
     error: HEAD http://HOST/v2/org/app/manifests/1: 500 Internal Server Error
-      hint: the registry, or a proxy before it, has trouble: try again later
+      hint: the registry, or a proxy before it, has a problem: try again later
     ");
     let page = |_: &Request| {
         let page = b"<html><h1>Service Unavailable</h1></html>".to_vec();
@@ -86,12 +86,12 @@ fn failures_of_the_registry() {
     insta::assert_snapshot!(pushed(page), @"
     (tried again 4 times)
     error: HEAD http://HOST/v2/org/app/manifests/DIGEST: 503 Service Unavailable
-      hint: the registry, or a proxy before it, has trouble: try again later
+      hint: the registry, or a proxy before it, has a problem: try again later
     ");
     insta::assert_snapshot!(inspected(page), @"
     (tried again 4 times)
     error: HEAD http://HOST/v2/org/app/manifests/1: 503 Service Unavailable
-      hint: the registry, or a proxy before it, has trouble: try again later
+      hint: the registry, or a proxy before it, has a problem: try again later
     ");
 }
 
@@ -168,11 +168,11 @@ fn a_registry_that_wants_to_be_asked_tomorrow() {
     let limited = |_: &Request| Some(Reply::status(429).with("retry-after", "86400"));
     insta::assert_snapshot!(pushed(limited), @"
     error: HEAD http://HOST/v2/org/app/manifests/DIGEST: 429 Too Many Requests
-      hint: the registry limits how much it is asked: wait for 24 h before the next try
+      hint: the registry limits the rate of requests: wait for 24 h before the next try
     ");
     insta::assert_snapshot!(inspected(limited), @"
     error: HEAD http://HOST/v2/org/app/manifests/1: 429 Too Many Requests
-      hint: the registry limits how much it is asked: wait for 24 h before the next try
+      hint: the registry limits the rate of requests: wait for 24 h before the next try
     ");
 }
 

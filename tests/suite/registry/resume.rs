@@ -161,7 +161,7 @@ fn a_part_that_cannot_be_the_next_one_is_an_error() {
         (416, None, "416 Range Not Satisfiable"),
         (206, None, "a partial answer does not say which part it is"),
         (206, Some("bytes */100000"), "a partial answer does not say which part it is"),
-        (206, Some("bytes 60001-99999/100000"), "asked to go on at byte 60000, it goes on at 60001"),
+        (206, Some("bytes 60001-99999/100000"), "asked to continue at byte 60000, the server continues at 60001"),
     ];
     for (status, range, reason) in cases {
         let blob = noise(8, 100_000);

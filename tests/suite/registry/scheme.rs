@@ -99,7 +99,7 @@ fn no_credential_goes_to_a_token_server_in_the_clear_for_a_registry_with_tls() {
     assert_eq!(
         text(&error, &address).0,
         format!(
-            "HOST sends to a token server in plain HTTP, {realm}, and speaks HTTPS itself: no credential goes there"
+            "HOST refers to a token server in plain HTTP, {realm}, but speaks HTTPS itself: no credentials are sent there"
         )
     );
     assert_eq!(token_server.requests().len(), 0);
@@ -114,5 +114,5 @@ fn an_upload_does_not_go_on_in_plain_http() {
     let address = registry.other_address();
     let (message, hint) = text(&try_push(&insecure(), &address).unwrap_err(), &address);
     assert_eq!(message, "POST https://HOST/v2/org/api/blobs/uploads/: the answer leads from HTTPS to plain HTTP");
-    assert_eq!(hint, "if the registry is behind a proxy, that has to tell it the scheme (X-Forwarded-Proto)");
+    assert_eq!(hint, "if the registry is behind a proxy, the proxy must tell it the scheme (X-Forwarded-Proto)");
 }

@@ -67,7 +67,7 @@ fn pages_are_followed_on_the_registry_alone_whatever_host_they_name() {
 fn pages_that_lead_in_a_circle_end() {
     let registry = listing(|_| page(r#"["a"]"#).with("link", r#"<?n=1000>; rel="next""#));
     let error = tags(&registry.address(), "org/api").unwrap_err();
-    let message = "GET http://HOST/v2/org/api/tags/list: the pages lead in a circle";
+    let message = "GET http://HOST/v2/org/api/tags/list: the pages form a circle";
     assert_eq!(text(&error, &registry.address()).0, message);
     assert_eq!(registry.requests().len(), 1);
 }

@@ -130,7 +130,7 @@ fn each_fault_of_a_certificate_has_its_own_hint() {
         (
             authority.issue_early("early", OWN_ADDRESS),
             "certificate not valid yet",
-            "the certificate of 0.0.0.0 is for a time to come: is the clock of this machine right?",
+            "the certificate of 0.0.0.0 is not valid yet: is the clock of this machine right?",
         ),
         (
             authority.issue("other", "DNS:registry.example"),
@@ -160,7 +160,7 @@ fn a_registry_that_wants_to_know_its_users_is_shown_their_certificate() {
     let address = registry.other_address();
     let (_directory, own, certificates) = certificates_of(&address, Some(&authority));
 
-    let wanted = "0.0.0.0 wants a certificate of yours that it trusts: put it and its key into \
+    let wanted = "0.0.0.0 requires a client certificate that it trusts: put it and its key into \
                   /etc/docker/certs.d/HOST/ or ~/.config/containers/certs.d/HOST/ as client.cert and client.key";
     let (message, hint) = text(&try_push(certificates.clone(), &address).unwrap_err(), &address);
     assert!(message.contains(": no TLS connection: received fatal alert: "), "{message}");

@@ -211,7 +211,7 @@ fn of_two_refusals_the_one_of_the_way_that_is_known_is_told() {
         assert!(!format!("{error:?}").contains("wr0ng"));
         text(&error, &registry.address())
     };
-    let hint = "what is kept for ada at HOST is wrong or has expired: log in again with `ocibake login HOST`";
+    let hint = "the credentials for ada at HOST are wrong or have expired: log in again with `ocibake login HOST`";
     let message = |method| format!("{method} http://HOST/token: 401 Unauthorized: UNAUTHORIZED: wrong password");
     assert_eq!(refused_by(401, 404), (message("GET"), hint.to_owned()));
     assert_eq!(refused_by(401, 401), (message("GET"), hint.to_owned()));

@@ -102,7 +102,8 @@ fn a_wrong_password_and_a_missing_right_are_told_apart() {
         text(&error, &registry.address()),
         (
             format!("GET http://{}/token: 401 Unauthorized: incorrect password", server.address()),
-            "what is kept for ada at HOST is wrong or has expired: log in again with `ocibake login HOST`".to_owned()
+            "the credentials for ada at HOST are wrong or have expired: log in again with `ocibake login HOST`"
+                .to_owned()
         )
     );
     let (_directory, client) = client(&registry, "s3cret");

@@ -145,7 +145,7 @@ fn a_used_up_pull_limit_ends_at_once_with_the_time_to_wait() {
                  your pull rate limit.",
                 manifest.digest
             ),
-            "the registry limits how much it is asked: wait for 6 h before the next try, or log in with \
+            "the registry limits the rate of requests: wait for 6 h before the next try, or log in with \
              `ocibake login HOST`"
                 .to_owned()
         )
@@ -162,7 +162,7 @@ fn a_wait_that_is_too_long_holds_nobody_up() {
     let client = client();
     let find = || client.repository(&reference(&registry.address(), "org/api"), &silent).find("v1");
     let error = find().unwrap_err();
-    let hint = "the registry limits how much it is asked: wait for 61 s before the next try";
+    let hint = "the registry limits the rate of requests: wait for 61 s before the next try";
     assert_eq!(text(&error, &registry.address()).1, hint);
     assert_eq!(find().unwrap(), None, "whoever asks again is not held back by a wait that was not waited for");
 }

@@ -96,7 +96,7 @@ fn a_registry_whose_disk_is_full_says_so_and_takes_it_once_there_is_room() {
     let error = push(&hasty, &registry.address(), &store, &root, &["v1", "latest"], &News::default()).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Registry);
     assert!(error.message.contains("500 Internal Server Error: UNKNOWN: unknown error: "), "{}", error.message);
-    let hint = "the registry has no space left: push again once it has some, what has arrived stays";
+    let hint = "the registry has no space left: push again once it has some: what has arrived is kept";
     assert_eq!(error.hint.as_deref(), Some(hint), "{}", error.message);
     let client = client();
     let repository = client.repository(&reference(&registry.address(), "org/api"), &silent);

@@ -40,10 +40,10 @@ fn a_word_is_never_both() {
     let usage = |arguments: &[&str], parts: &[&str]| {
         world.push(arguments[0], &arguments[1..]).failure(2).says(parts);
     };
-    usage(&[world.context(), name], &["is what to push, and not a name", "names come first"]);
+    usage(&[world.context(), name], &["is what to push, not a name", "names come first"]);
     usage(&[".", name], &["`.` is what to push"]);
     usage(&["oci:layout"], &["`oci:layout` is what to push"]);
-    usage(&[name, "./x", "127.0.0.1:1/other:v1"], &["`127.0.0.1:1/other:v1` stands behind `./x`", "what to push last"]);
+    usage(&[name, "./x", "127.0.0.1:1/other:v1"], &["`127.0.0.1:1/other:v1` stands behind `./x`", "then what to push"]);
     usage(&[name, "./x", "./y"], &["`./y` stands behind `./x`"]);
     usage(&[name, "other", "third:v1"], &["`third:v1` stands behind `other`", "each name after the first has a tag"]);
     // A misspelt path is not taken for a name at Docker Hub.
@@ -53,7 +53,7 @@ fn a_word_is_never_both() {
 
     // The words decide, whatever is on disk; where that could be a surprise, it is said.
     fs::write(world.path("api:v1"), "").unwrap();
-    usage(&[name, "api:v1"], &["`api:v1` is a name, and there is a file of that name", "./api:v1"]);
+    usage(&[name, "api:v1"], &["`api:v1` is a name, but there is also a file of that name", "./api:v1"]);
     world.push(name, &["./api:v1"]).failure(1).says(&["./api:v1"]);
 }
 

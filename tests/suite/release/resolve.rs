@@ -186,7 +186,7 @@ fn what_is_wrong_is_told_with_its_place_and_nothing_is_written() {
         (&["-f", "empty"], 1, &["empty has no .yaml, .yml or .json file", "-R"]),
         (&["-f", "good.yaml", "--image-refs", "refs"], 1, &["refs:1:1", "sha256:1"]),
         (&["-f", "good.yaml", "--image-refs", "names"], 1, &["names:2:1", "has no digest"]),
-        (&["-f", "good.yaml", "--metadata-file", "m.json"], 1, &["m.json tells of no image that has a name"]),
+        (&["-f", "good.yaml", "--metadata-file", "m.json"], 1, &["m.json lists no image that has a name"]),
         (&["-f", "-", "--in-place"], 2, &["standard input"]),
         (&["-f", "-", "-o", "out"], 2, &["standard input"]),
         (&["-f", "good.yaml", "-f", "./good.yaml", "-o", "out"], 2, &["would both be out/good.yaml"]),

@@ -87,7 +87,7 @@ fn a_template_that_cannot_be_filled_is_an_error() {
     insta::assert_snapshot!(refusal("{verison}", "v1.0.0"), @"unknown placeholder `{verison}`; did you mean `{version}`?");
     insta::assert_snapshot!(refusal("{version}", "nightly"), @"the template's `{version}` needs a version, which `nightly` is not; a version is three numbers, as in v1.2.0 or 1.2.0-rc.1");
     insta::assert_snapshot!(refusal("{sha7}", "v1.0.0"), @"the template's `{sha7}` needs a git branch, and none is checked out; ");
-    insta::assert_snapshot!(refusal("{tag", "v1.0.0"), @"`{tag` has a lone brace; a placeholder is `{name}`; a brace that is meant as such is written twice, `{{` or `}}`");
+    insta::assert_snapshot!(refusal("{tag", "v1.0.0"), @"`{tag` has a lone brace; a placeholder is `{name}`; write a literal brace twice, as `{{` or `}}`");
     insta::assert_snapshot!(refusal("a,,b", "v1.0.0"), @"a tag is empty; a tag has letters, digits, `_`, `.` and `-`, starts with a letter, digit or `_`, and is at most 128 long");
     insta::assert_snapshot!(refusal("{{x}}", "v1.0.0"), @"`{x}` is not a tag; a tag has letters, digits, `_`, `.` and `-`, starts with a letter, digit or `_`, and is at most 128 long");
 }

@@ -257,12 +257,12 @@ fn an_immutable_tag_is_not_changed_and_nothing_is_sent() {
     let names = names.each_ref().map(|(value, name)| (value.as_str(), *name));
     let refused = world.push(&name, &[world.context(), "--immutable", "-o", "x.tar", "--progress=quiet"]).failure(1);
     insta::assert_snapshot!(plain(&refused.stderr, &names), @r"
-    error: tags that are not to change stand for another image than SECOND
+    error: tags that must not change stand for another image than SECOND
         HOST/org/app:v0.2.0 is FIRST
         HOST/org/app:0.2.0 is FIRST
       hint: give what is pushed a new version; or leave out --immutable to let the tags change
     ");
-    world.push(&name, &[world.context(), "--immutable", "--dry-run"]).failure(1).says(&["not to change"]);
+    world.push(&name, &[world.context(), "--immutable", "--dry-run"]).failure(1).says(&["must not change"]);
     let changes: Vec<_> = registry.requests().into_iter().skip(done).filter(writes).collect();
     assert!(changes.is_empty(), "{changes:?}");
     assert!(!world.path("x.tar").exists());

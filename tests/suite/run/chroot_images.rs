@@ -150,5 +150,5 @@ fn two_stages_take_turns_with_a_cache_in_a_chroot() {
     let twice = format!("{BUSYBOX}RUN --mount=type=cache,id=x,target=/x --mount=type=cache,id=x,target=/y true\n");
     fs::write(context.path().join("Dockerfile"), twice).unwrap();
     let outcome = Outcome::of(&mut program.command_under(&WITHOUT_MOUNTS, arguments)).failure(1);
-    outcome.says(&["the cache `x` is mounted twice for one command"]);
+    outcome.says(&["the command mounts the cache `x` twice"]);
 }

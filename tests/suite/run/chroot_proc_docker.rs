@@ -82,7 +82,7 @@ fn where_another_supervisor_watches_it_is_empty_and_doctor_says_so() {
     fs::write(path("watcher.c"), WATCHER).unwrap();
     run("gcc", ["-static", "-o", &path("bin/watcher"), &path("watcher.c")]);
     let said = docker.run(&rights, &["watcher", "ocibake", "doctor"]).success().stdout;
-    let why = "\n/proc and /sys are empty for them: cannot supervise the command: Device or resource busy (os error 16)\n  \
+    let why = "\n/proc and /sys are empty for commands: cannot supervise the command: Device or resource busy (os error 16)\n  \
         to change that: another supervisor watches this program's system calls: run it outside of that\n";
     assert!(said.starts_with("commands can be run here: in a chroot") && said.contains(why), "{said}");
     let said = docker.run(&rights, &["watcher", "ocibake", "doctor", "--json"]).success().stdout;

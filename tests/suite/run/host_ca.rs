@@ -50,7 +50,7 @@ fn what_is_no_file_of_certificates_is_refused_before_anything_is_run() {
     fs::write(bench.path("ca.pem"), "none").unwrap();
     let file = bench.path("ca.pem");
     bench.program = bench.program.environment("SSL_CERT_FILE", file);
-    bench.build("RUN true\n", &["--host-ca"]).failure(2).says(&["--host-ca: ", "ca.pem is no file of certificates"]);
+    bench.build("RUN true\n", &["--host-ca"]).failure(2).says(&["--host-ca: ", "ca.pem is not a file of certificates"]);
     // Without the flag nobody asks for it.
     bench.build("RUN test -z $SSL_CERT_FILE && test ! -e /dev/host-ca\n", &[]).success();
 }

@@ -39,7 +39,7 @@ fn the_error_of_a_command_names_its_log() {
     outcome.failure(1).says(&[
         "ended with exit code 3",
         "\n  100\n",
-        "hint: all that it wrote is in logs/stage-1-01.log",
+        "hint: its whole output is in logs/stage-1-01.log",
     ]);
     let log = fs::read_to_string(bench.path("logs/stage-1-01.log")).unwrap();
     assert_eq!((log.lines().count(), log.lines().next()), (100, Some("1")));

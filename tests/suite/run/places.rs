@@ -114,9 +114,9 @@ fn root_without_capabilities_is_told_which_are_missing() {
     insta::assert_snapshot!(contained.run(&rights, &["ocibake", "doctor"]).failure(1).stderr, @r"
     error: commands cannot be run here
       ids: this is root without CAP_SETUID or CAP_SETGID
-        to change that: give the container these capabilities, and CAP_SETFCAP, as docker does by default; or be another user there
+        to change that: give the container these capabilities, and CAP_SETFCAP, as docker does by default; or use another user there
       single-id: cannot write the uid_map of a user namespace: Operation not permitted (os error 1)
-        to change that: root needs CAP_SETFCAP for that: give it to the container, as docker does by default, or be another user there
+        to change that: root needs CAP_SETFCAP for that: give it to the container, as docker does by default, or use another user there
       chroot: a command in a chroot needs CAP_CHOWN
         to change that: run it as root, with the capabilities that docker gives by default
     ");

@@ -68,7 +68,7 @@ fn a_shell_stands_where_the_command_failed() {
                  echo sai''d > /c/kept; exit 3\n";
     let shown = shown(&bench, steps, &[(OPENED, ""), ("$ ", typed)], "");
     assert!(shown.contains("\n1000:1001 /w red made library lo 33 111\n"), "{shown}");
-    let told = "ended with exit code 7\nthis is a shell in what it has left";
+    let told = "ended with exit code 7\nthis is a shell in what the command has left";
     assert!(shown.contains(told), "{shown}");
     // The build fails as it would have.
     let error = shown.rsplit("error:").next().unwrap();

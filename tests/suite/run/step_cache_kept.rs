@@ -173,5 +173,5 @@ fn a_registry_that_deletes_nothing_says_so() {
     program
         .run(["cache", "gc", &name, "--older-than", "1s"])
         .failure(1)
-        .says(&["DELETE ", "has to allow that manifests are deleted"]);
+        .says(&["DELETE ", "must allow manifests to be deleted"]);
 }

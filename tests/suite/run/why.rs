@@ -59,10 +59,10 @@ fn what_has_changed_is_named_and_what_has_not_is_known() {
 
     built(&machine, &[]);
     let why = Why::of(&machine, &[]);
-    let known = ("known", "mark", vec!["all that it takes is as it was"]);
+    let known = ("known", "mark", vec!["nothing that it takes has changed"]);
     assert_eq!(why.step("RUN"), known);
     assert_eq!(why.step("COPY own"), known);
-    assert_eq!(why.step("COPY source"), ("", "", vec!["it was not needed: all that takes from it was known"]));
+    assert_eq!(why.step("COPY source"), ("", "", vec!["it was not needed: everything that takes from it was known"]));
 
     // In a stage that no image has, though nothing of it is kept.
     write(&machine, "source/a", "another");
@@ -79,8 +79,8 @@ fn what_has_changed_is_named_and_what_has_not_is_known() {
     assert_eq!(why.step("COPY source"), ("done", "not-kept", changed));
     let below = vec!["what it stands on has changed: Dockerfile:6: COPY source /source"];
     assert_eq!(why.step("RUN"), ("done", "unseen", below));
-    assert_eq!(why.step("WORKDIR").2, ["it is quickly done, and no image has its layer"]);
-    let files = vec!["its files are those of a layer that was made before"];
+    assert_eq!(why.step("WORKDIR").2, ["it is quick to do, and no image has its layer"]);
+    let files = vec!["its files are those of an earlier layer"];
     assert_eq!(why.step("COPY own"), ("known", "files", files));
     let text = machine.program.run(["why", "made"]).success().stdout;
     let text = text.replace(&format!("{}/", machine.context.path().display()), "");
@@ -134,7 +134,7 @@ fn variables_instructions_mounts_and_settings_are_told_apart() {
     built(&machine, &["--shm-size=1m"]);
     assert_eq!(Why::of(&machine, &[]).step("RUN").2, ["settings of the build have changed: shm size"]);
     built(&machine, &["--no-cache"]);
-    let anew = vec!["nothing was to be taken for it from an earlier build (--no-cache, --no-cache-filter)"];
+    let anew = vec!["earlier builds were not to be used for it (--no-cache, --no-cache-filter)"];
     assert_eq!(Why::of(&machine, &[]).step("RUN"), ("done", "anew", anew));
     built(&machine, &["--compression=gzip:1"]);
     assert_eq!(
@@ -182,7 +182,7 @@ fn steps_are_compared_with_those_that_a_registry_keeps() {
     let why = Why::of(&second, &[]);
     let (outcome, because, said) = why.step("RUN");
     assert_eq!((outcome, because), ("known", "cache"));
-    assert!(said[0].starts_with("another machine did it, and keeps it in ") && said[0].contains(&place), "{said:?}");
+    assert!(said[0].starts_with("another machine did it and keeps it in ") && said[0].contains(&place), "{said:?}");
 
     let third = Machine::new(STEPS).unwrap();
     write(&third, "source/a", "mine");
@@ -205,7 +205,7 @@ fn a_build_that_failed_and_one_of_another_directory_are_not_mixed_up() {
     assert_eq!(machine.build(&[]).outcome.code, Some(1));
     let text = machine.program.run(["why"]).success().stdout;
     assert!(text.contains(" steps were done, and it failed\n"), "{text}");
-    assert_eq!(Why::of(&machine, &[]).step("RUN").2, ["the build did not get so far, or failed by it"]);
+    assert_eq!(Why::of(&machine, &[]).step("RUN").2, ["the build did not get this far, or failed here"]);
     // Another checkout on the same machine has stages of the same names.
     let other = Machine::new(&STEPS.replace("echo $VERSION", "echo other")).unwrap();
     let program = Machine { program: machine.program, context: other.context };

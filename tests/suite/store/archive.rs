@@ -103,7 +103,7 @@ fn a_layer_that_is_not_the_one_of_its_config_is_refused() {
     for stored in [b"another".to_vec(), gzip(b"another"), zstd::encode_all(&b"another"[..], 1).unwrap(), broken] {
         let world =
             World::new(&[config(&[sha256(LAYER)]), File("a/layer.tar", stored), manifest(json!(["a/layer.tar"]))]);
-        world.inspect().failure(1).says(&["a/layer.tar", "x.tar", "unpack", "put together wrongly"]);
+        world.inspect().failure(1).says(&["a/layer.tar", "x.tar", "unpack", "assembled wrongly"]);
         let outcome = Program::new().run(["push", "127.0.0.1:1/x/y:1", world.path().to_str().unwrap()]);
         outcome.failure(1).says(&["a/layer.tar"]);
     }

@@ -213,9 +213,7 @@ fn a_layer_of_a_cached_image_that_lies_is_made_after_all() {
     swap_diff_ids(&cached);
     let from = ["--cache-from", &format!("oci:{}", cached.display())];
     // One store has the layers, so that they are held against what is said of them at once; the other gets them.
-    for (program, says) in
-        [(&knowing, "a layer is not taken from"), (&Program::new(), "a layer is made here after all")]
-    {
+    for (program, says) in [(&knowing, "cannot take a layer from"), (&Program::new(), "a layer is made here instead")] {
         let _ = fs::remove_dir_all(&layout);
         let to = into(&layout);
         let flags = [&from[..], &["--no-stat-cache", "-o", &to]].concat();

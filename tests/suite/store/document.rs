@@ -263,7 +263,7 @@ fn keys_of_the_specifications_stand_once_and_as_they_are_spelled() {
     let manifest = |rest: &str| format!(r#"{{"schemaVersion":2,"config":{layer},"layers":[{layer}]{rest}}}"#);
     assert!(from_json::<ImageManifest>("it", manifest("").as_bytes()).is_ok());
     for (rest, why) in [
-        (r#","layers":[]"#, "`layers` is there twice"),
+        (r#","layers":[]"#, "`layers` appears twice"),
         (r#","Layers":[]"#, "`Layers`, which some programs take for `layers`"),
         (r#","layer\u017f":[]"#, "for `layers`"),
         (r#","Manifests":[]"#, "for `manifests`"),
@@ -273,9 +273,9 @@ fn keys_of_the_specifications_stand_once_and_as_they_are_spelled() {
         (r#","mediaType":"application/vnd.oci.image.index.v1+json""#, "at once"),
         (r#","Subject":null"#, "for `subject`"),
         (r#","subject":{"Digest":"x"}"#, "for `digest`"),
-        (r#","other":1,"Other":2"#, "`Other` is there twice"),
-        (r#","other":{"a":1,"a":2}"#, "`a` is there twice"),
-        (r#","annotations":{"a":"1","a":"2"}"#, "`a` is there twice"),
+        (r#","other":1,"Other":2"#, "`Other` appears twice"),
+        (r#","other":{"a":1,"a":2}"#, "`a` appears twice"),
+        (r#","annotations":{"a":"1","a":"2"}"#, "`a` appears twice"),
     ] {
         assert_refused::<ImageManifest>(&manifest(rest), why);
     }
@@ -290,7 +290,7 @@ fn keys_of_the_specifications_stand_once_and_as_they_are_spelled() {
     assert_refused::<Vec<DockerImage>>(image, "for `Layers`");
     for (inside, why) in [
         (r#""config":{"env":[]}"#, "for `Env`"),
-        (r#""config":{"Cmd":["a"],"Cmd":["b"]}"#, "`Cmd` is there twice"),
+        (r#""config":{"Cmd":["a"],"Cmd":["b"]}"#, "`Cmd` appears twice"),
         (r#""config":{"Healthcheck":{"test":[]}}"#, "for `Test`"),
         (r#""container_config":{"cmd":[]}"#, "for `Cmd`"),
         (r#""history":[{"Created_By":"x"}]"#, "for `created_by`"),

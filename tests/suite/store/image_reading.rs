@@ -120,7 +120,7 @@ fn counts_are_checked_before_anything_is_written() {
     for kind in ["docker", "oci", "tar", "local"] {
         let error = write_root(&store, &root, &format!("type={kind},dest={}/out", place.path().display()), &silent);
         let error = error.unwrap_err();
-        assert!(error.message.contains("1 layers where its config has 2 diff_ids"), "{kind}: {error:?}");
+        assert!(error.message.contains("1 layers, but its config has 2 diff_ids"), "{kind}: {error:?}");
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0, "{kind}");
     }
 }
@@ -141,7 +141,7 @@ fn counts_are_checked_before_anything_is_pushed() {
     let release = Release { targets: &targets, immutable: false, undo: None, keep: &|_, _| Ok(()) };
     for outcome in [release::write(&[Output::Registry], image, &means), release.write(&[], image, &means)] {
         let error = outcome.unwrap_err();
-        assert!(error.message.contains("1 layers where its config has 2 diff_ids"), "{error:?}");
+        assert!(error.message.contains("1 layers, but its config has 2 diff_ids"), "{error:?}");
     }
     assert!(!registry.requests().iter().any(writes));
 }
@@ -174,7 +174,7 @@ fn a_layer_that_is_elsewhere_leaves_no_hole() {
         }
     };
     write_root(&store, &root, &format!("type=oci,dest={}", out.display()), &note).unwrap();
-    assert!(warnings.lock().unwrap()[0].contains("goes without the layer"), "{warnings:?}");
+    assert!(warnings.lock().unwrap()[0].contains("is written without the layer"), "{warnings:?}");
     // Where its bytes are at hand, they are taken.
     store.add(kind, &elsewhere.bytes);
     write_root(&store, &root, &format!("type=docker,dest={}", out.display()), &silent).unwrap();

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use rustix::net::sockopt::set_socket_reuseaddr;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, socket_with};
 
-/// At first nobody listens there. A server that is told of it may, for servers reuse addresses; whoever asks for any
+/// At first nothing listens there. A server that is told of it may, for servers reuse addresses; whoever asks for any
 /// port gets another.
 pub struct Port {
     number: u16,

@@ -172,7 +172,7 @@ impl Made<'_> {
         let image = self.built.get(target).and_then(|built| built.images.get(image));
         image
             .map(|image| &image.manifest.descriptor)
-            .ok_or_else(|| Error::input(format!("{} has come to nothing", node.name())))
+            .ok_or_else(|| Error::input(format!("{} has no image", node.name())))
     }
 
     /// The place of its target among those that were built, and of its image among those of that.

@@ -42,7 +42,7 @@ fn difference(planned: &SharedTarget, own: &SharedTarget) -> Option<(String, &'s
     let both = |what: &str, planned: &str, own: &str| format!("{what} is `{own}` here, and `{planned}` in the plan");
     if planned.created != own.created {
         let what = both("the time", &planned.created.to_string(), &own.created.to_string());
-        return Some((what, "it is SOURCE_DATE_EPOCH, or else the time of the commit: both have to be the same"));
+        return Some((what, "it is SOURCE_DATE_EPOCH, or else the time of the commit: it must be the same for both"));
     }
     if planned.dockerfile != own.dockerfile {
         let text = |target: &SharedTarget| target.dockerfile.map(|digest| digest.to_string()).unwrap_or_default();

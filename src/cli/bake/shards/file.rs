@@ -20,12 +20,12 @@ pub fn read(path: &Path) -> Result<SharedPlan> {
     let mut bytes = Vec::new();
     File::open(path).map_err(failed)?.take(SHARED_PLAN_LIMIT + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > SHARED_PLAN_LIMIT {
-        return Err(Error::input(format!("{name} is larger than {SHARED_PLAN_LIMIT} bytes, which no plan is")));
+        return Err(Error::input(format!("{name} is larger than {SHARED_PLAN_LIMIT} bytes, too large for a plan")));
     }
     let plan = SharedPlan::parse(&name, &bytes)?;
     if plan.program != program() {
-        let message = format!("{name} was made by ocibake {}, and this is {}", plan.program, program());
-        return Err(Error::input(message).with_hint("all machines build with the same version"));
+        let message = format!("{name} was made by ocibake {}, but this is {}", plan.program, program());
+        return Err(Error::input(message).with_hint("use the same version on all machines"));
     }
     Ok(plan)
 }
@@ -67,7 +67,7 @@ pub fn check_here(plan: &SharedPlan, environment: &Environment) -> Result<()> {
     };
     let key = |checkout: &Option<SharedCheckout>| checkout.as_ref().map(|own| (own.revision.clone(), own.dirty));
     if key(&own) != key(&plan.checkout) {
-        let message = format!("the plan is of {}, and this is {}", said(&plan.checkout), said(&own));
+        let message = format!("the plan is for {}, but this is {}", said(&plan.checkout), said(&own));
         return Err(Error::input(message).with_hint("check out the commit of the plan, or make a new plan"));
     }
     for (name, digest) in &plan.files {

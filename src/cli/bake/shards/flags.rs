@@ -22,7 +22,8 @@ const GITLAB_ALL: &str = "CI_NODE_TOTAL";
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Many machines")]
 pub struct ShardFlags {
-    /// Write to FILE what is to be built and pushed, for many machines to share, and build nothing; with --shard and --join, go by it
+    /// Write what is to be built and pushed to FILE, for many machines to share, and build nothing; with --shard and --join,
+    /// follow it
     ///
     /// The plan holds the targets as they are resolved, the digests of their bases, the commit, and the tags to set. Its digest goes
     /// to standard output.
@@ -112,14 +113,14 @@ impl ShardFlags {
         }
         if let Some(index) = number(KUBERNETES_INDEX)? {
             let all = self.count(plan).ok_or_else(|| {
-                Error::usage(format!("{KUBERNETES_INDEX} is set, and nothing says how many shards there are"))
-                    .with_hint("--shards N says it, here or when the plan is made")
+                Error::usage(format!("{KUBERNETES_INDEX} is set, but nothing says how many shards there are"))
+                    .with_hint("give --shards N, here or when the plan is made")
             })?;
             return Shard::new(index.saturating_add(1), all);
         }
         match (number(GITLAB_NUMBER)?, number(GITLAB_ALL)?) {
             (Some(number), Some(all)) => Shard::new(number, all),
-            _ => Err(Error::usage("--shard: nothing says which share it is")
+            _ => Err(Error::usage("--shard: nothing says which shard to build")
                 .with_hint(format!("give I/N, or set {KUBERNETES_INDEX}, or {GITLAB_NUMBER} and {GITLAB_ALL}"))),
         }
     }
@@ -129,5 +130,5 @@ impl ShardFlags {
 fn number(variable: &str) -> Result<Option<usize>> {
     let Some(value) = env::var_os(variable).filter(|value| !value.is_empty()) else { return Ok(None) };
     let number = value.to_str().and_then(|text| text.parse().ok());
-    number.map(Some).ok_or_else(|| Error::usage(format!("{variable} is `{}`, which is no number", value.display())))
+    number.map(Some).ok_or_else(|| Error::usage(format!("{variable} is `{}`, which is not a number", value.display())))
 }

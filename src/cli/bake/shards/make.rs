@@ -35,10 +35,10 @@ pub struct PlanRequest<'a> {
 pub fn make(order: &BakeOrder<'_>, request: PlanRequest<'_>, environment: &Environment) -> Result<()> {
     PendingFile::check(request.file)?;
     if let Some(flag) = order.arguments.says_elsewhere() {
-        return Err(Error::usage(format!("--plan is for images that are pushed, and {flag} is not")));
+        return Err(Error::usage(format!("--plan is for images that are pushed, not for {flag}")));
     }
     if order.remote.is_some() {
-        return Err(Error::usage("--plan is for the files of a checkout, and these come from elsewhere")
+        return Err(Error::usage("--plan is for the files of a checkout, but these come from elsewhere")
             .with_hint("check them out, and name the targets alone"));
     }
     let planned = with_platforms(order.resolved);
@@ -91,7 +91,7 @@ pub fn make(order: &BakeOrder<'_>, request: PlanRequest<'_>, environment: &Envir
 fn write(mut plan: SharedPlan, path: &Path, (shards, jobs): (Option<usize>, Option<JobEngine>)) -> Result<()> {
     let nodes = plan.nodes.len();
     if shards == Some(0) {
-        return Err(Error::usage("--shards: there is at least one"));
+        return Err(Error::usage("--shards: there must be at least one"));
     }
     plan.shards = shards.map(|shards| shards.min(nodes)).or_else(|| jobs.map(|engine| engine.most().min(nodes)));
     // What will be read is what is written.
@@ -142,16 +142,13 @@ fn check_pushed(means: &BakeMeans<'_>, requests: &[TargetRequest]) -> Result<()>
         let outputs = target.and_then(|target| target.outputs.as_deref()).unwrap_or_default();
         let is_registry = |output: &&OutputEntry| matches!(output.kind.as_str(), "registry" | "image");
         if let Some(other) = outputs.iter().find(|output| !is_registry(output)) {
-            return wrong(
-                format!("a plan is for images that are pushed, and type={} is not", other.kind),
-                "leave it out",
-            );
+            return wrong(format!("a plan is for images that are pushed, not for type={}", other.kind), "leave it out");
         }
         if !means.pushes(&request.name) {
             return wrong("it is not pushed".to_owned(), "a plan is for images that are pushed: give --push");
         }
         if request.call.is_some() {
-            return wrong("it is to be asked and not built".to_owned(), "leave `call` out");
+            return wrong("it is asked about, not built".to_owned(), "leave `call` out");
         }
     }
     Ok(())
@@ -226,7 +223,7 @@ fn shared_target(
     let target = SharedTarget { names, by_digest, ..target };
     match target.repositories()?.is_empty() {
         false => Ok(target),
-        true => Err(Error::input(format!("target {}: it has no name to be pushed under", request.name))
+        true => Err(Error::input(format!("target {}: it has no name to push it under", request.name))
             .with_hint("give it `tags`, or name all targets with --tag")),
     }
 }
@@ -238,7 +235,7 @@ fn check_definition(plan: &SharedPlan, planned: &ResolvedBake, allow: &[String])
         // That is of definitions from elsewhere, of which there is no plan.
         let meant = BakeTarget { has_context_here: false, ..target.clone() };
         if read.targets.get(name) != Some(&meant) {
-            let message = format!("target {name}: it cannot be written into a plan so that it reads the same");
+            let message = format!("target {name}: it cannot be written into a plan without a change");
             return Err(Error::input(message));
         }
     }

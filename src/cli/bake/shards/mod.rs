@@ -31,7 +31,7 @@ pub fn go_by_plan(
 ) -> Result<()> {
     let refuse = |words: &str, path: &Path| {
         let Some(flag) = arguments.says_what() else { return Ok(()) };
-        let message = format!("{flag} and {words}: what is built, {} says", path.display());
+        let message = format!("{flag} cannot be used with {words}: {} says what is built", path.display());
         Err(Error::usage(message).with_hint("give it when the plan is made"))
     };
     match *work {

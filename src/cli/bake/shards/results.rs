@@ -9,8 +9,8 @@ use crate::registry::{Client, Repository};
 use crate::store::{Graph, LocalStore, Store, read_document};
 
 /// What to do where two machines have made two things of one node.
-const DIFFERS: &str = "its commands do not make the same twice: shards that share a step cache (cache-to and cache-from) run them \
-                       once; else remove the tag of the result, or make a new plan";
+const DIFFERS: &str = "its commands do not produce the same result twice: shards that share a step cache (cache-to \
+    and cache-from) run them once; else remove the tag of the result, or make a new plan";
 
 /// The results of a plan.
 pub struct Results<'a> {
@@ -52,12 +52,10 @@ impl<'a> Results<'a> {
         let bytes = read_document(&repository, manifest)?;
         let plain = Descriptor::new(&manifest.media_type, manifest.digest, manifest.size);
         let image = Reader::new(&repository).image_in(&plain, &bytes)?;
-        let Some(Existing { config, .. }) = image else { return Err(wrong("is no image".to_owned())) };
+        let Some(Existing { config, .. }) = image else { return Err(wrong("is not an image".to_owned())) };
         let (own, wanted) = (config.platform.normalised(), node.platform.parse::<Platform>()?.normalised());
         if own != stated.normalised() || (&own.os, &own.architecture) != (&wanted.os, &wanted.architecture) {
-            return Err(wrong(format!(
-                "is an image for {own}, where one for {stated} is stated and one for {wanted} wanted"
-            )));
+            return Err(wrong(format!("is an image for {own}, but is listed for {stated} and expected for {wanted}")));
         }
         store.put(&manifest.media_type, &bytes).map(drop)
     }
@@ -110,7 +108,7 @@ impl<'a> Results<'a> {
         let repository = self.repository(node)?;
         let name = self.name(node)?;
         let wrong = |error: Error| {
-            let message = format!("{name} is no result: {}", error.message);
+            let message = format!("{name} is not a result: {}", error.message);
             Error { message, ..error }
                 .with_hint("whoever may push there may have set it: remove the tag, or make a new plan")
         };

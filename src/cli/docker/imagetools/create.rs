@@ -29,7 +29,7 @@ use crate::source::image::Location;
 use crate::store::pending::PendingFile;
 use crate::store::read_document;
 
-/// Make an image of those that registries have
+/// Make an image from images in registries
 ///
 /// Each SOURCE is a name, a digest in the only repository that is named, or a descriptor as JSON. A list is taken apart. What a
 /// repository of a tag lacks is brought there, and no layer is pulled within a registry.
@@ -44,7 +44,7 @@ pub struct CreateImageArguments {
     /// Read a source from FILE
     #[arg(short, long, value_name = "FILE")]
     file: Vec<PathBuf>,
-    /// Put the sources behind what the first tag stands for
+    /// Append the sources to what the first tag stands for
     #[arg(long)]
     append: bool,
     /// Show the image, and push nothing
@@ -119,7 +119,7 @@ pub fn run(arguments: &CreateImageArguments, environment: &Environment) -> Resul
 fn tag(text: &str) -> Result<Reference> {
     let name: Reference = text.parse().map_err(Error::on_command_line)?;
     match name.digest() {
-        Some(_) => Err(Error::usage(format!("--tag {text}: what is made has a digest of its own"))),
+        Some(_) => Err(Error::usage(format!("--tag {text}: the new image has a digest of its own"))),
         None => Ok(name.with_tag(name.tag().unwrap_or("latest"))),
     }
 }
@@ -139,7 +139,7 @@ fn placed(texts: &[String]) -> Result<PlacedAnnotations> {
         let mut all = Map::new();
         annotation::set(&mut all, &mut placed, text).map_err(flag("annotation"))?;
         if !all.is_empty() || !placed.manifests.is_empty() {
-            let message = format!("--annotation {text}: only the index is made, the manifests stay as they are");
+            let message = format!("--annotation {text}: only the index is new, the manifests stay as they are");
             return Err(
                 Error::usage(message).with_hint("`index:` and `manifest-descriptor:` set annotations in the index")
             );

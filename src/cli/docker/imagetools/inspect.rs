@@ -192,7 +192,8 @@ fn statements(
             if is_enveloped {
                 let envelope: Value = from_json(&what, &bytes)?;
                 let payload = BASE64_STANDARD.decode(envelope["payload"].as_str().unwrap_or_default());
-                bytes = payload.map_err(|source| Error::input(format!("{what} is no envelope")).with_source(source))?;
+                bytes =
+                    payload.map_err(|source| Error::input(format!("{what} is not an envelope")).with_source(source))?;
             }
             let mut statement: Value = from_json(&what, &bytes)?;
             found.push(statement.get_mut("predicate").map(Value::take).unwrap_or_default());

@@ -67,7 +67,7 @@ fn show_remote(name: &Reference, verbose: bool, client: &OnDemand) -> Result<()>
 fn members(name: &Reference, store: &dyn Store, index: ImageIndex) -> Result<Vec<ListEntry>> {
     let count = index.manifests.len();
     if count > MOST_ENTRIES {
-        return Err(Error::input(format!("{name} lists {count} manifests, and {MOST_ENTRIES} are shown at most")));
+        return Err(Error::input(format!("{name} lists {count} manifests, more than the limit of {MOST_ENTRIES}")));
     }
     let mut budget = DocumentBudget::default();
     let member = |listed: Descriptor| {

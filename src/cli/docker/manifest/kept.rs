@@ -144,7 +144,7 @@ impl Keyed for EntryDocument {}
 /// what it says, is refused.
 fn read(path: &Path, list: &Reference) -> Result<Option<ListEntry>> {
     let refused = |why: &str| {
-        let message = format!("{} is no entry of a manifest list: {why}", path.display());
+        let message = format!("{} is not an entry of a manifest list: {why}", path.display());
         Error::integrity(message).with_hint(remove(list))
     };
     let file = match regular::open(path) {
@@ -158,7 +158,7 @@ fn read(path: &Path, list: &Reference) -> Result<Option<ListEntry>> {
     }
     let document: EntryDocument =
         from_json(&path.display().to_string(), &bytes).map_err(|error| error.with_hint(remove(list)))?;
-    let reference: Reference = document.reference.parse().map_err(|_| refused("its `Ref` is no name"))?;
+    let reference: Reference = document.reference.parse().map_err(|_| refused("its `Ref` is not a name"))?;
     if path.file_name().is_none_or(|name| name != file_name(&reference).as_str()) {
         return Err(refused("its `Ref` is another image's"));
     }

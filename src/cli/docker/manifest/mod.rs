@@ -38,7 +38,7 @@ enum ManifestCommand {
     Rm(RemoveListArguments),
 }
 
-/// Make a list of images that registries have
+/// Make a list of images in registries
 #[derive(Debug, Args)]
 struct CreateListArguments {
     /// Name of the list
@@ -47,7 +47,7 @@ struct CreateListArguments {
     /// Images, each for one platform
     #[arg(value_name = "MANIFEST", required = true)]
     images: Vec<String>,
-    /// Put them into a list that is there
+    /// Add them to a list that already exists
     #[arg(short, long)]
     amend: bool,
     /// Allow plain HTTP, and TLS certificates that cannot be verified
@@ -55,7 +55,7 @@ struct CreateListArguments {
     insecure: bool,
 }
 
-/// Say of an image in a list which platform it is for
+/// Set the platform that an image in a list is for
 #[derive(Debug, Args)]
 struct AnnotateArguments {
     /// Name of the list
@@ -217,7 +217,7 @@ fn members(entries: &[ListEntry], list: &Reference, collection: &mut Collection<
         let ListEntry { reference, descriptor, .. } = &entries[at];
         let platform = descriptor.platform.clone().filter(|platform| !platform.os.is_empty()).ok_or_else(|| {
             Error::input(format!("manifest {reference} must have an OS and Architecture to be pushed to a registry"))
-                .with_hint("`docker manifest annotate --os OS --arch ARCH` says them")
+                .with_hint("set them with `docker manifest annotate --os OS --arch ARCH`")
         })?;
         let place = Location::Registry(reference.with_digest(descriptor.digest));
         let added = collection.add(&reference.to_string(), &place, ImageChoice::default());

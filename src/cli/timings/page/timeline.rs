@@ -70,7 +70,7 @@ pub fn write(page: &mut String, report: &TimingsReport, groups: &Groups<'_>) {
     processors(page, report);
     page.push_str("</div>\n");
     if left_out > 0 {
-        let _ = writeln!(page, "<p class=\"dim\">{left_out} shorter steps are in the table alone.</p>");
+        let _ = writeln!(page, "<p class=\"dim\">{left_out} shorter steps are only in the table.</p>");
     }
     page.push_str("</section>\n");
 }

@@ -39,8 +39,10 @@ pub fn check(entries: &[Entry]) -> Result<()> {
             _ => &[],
         };
         if std::str::from_utf8(&entry.path).and(std::str::from_utf8(target)).is_err() {
-            return Err(Error::input(format!("the name or the target of `{path}` is not UTF-8, as eStargz wants it"))
-                .with_hint("rename it, or choose another compression"));
+            return Err(Error::input(format!(
+                "the name or the target of `{path}` is not UTF-8, which eStargz requires"
+            ))
+            .with_hint("rename it, or choose another compression"));
         }
     }
     Ok(())

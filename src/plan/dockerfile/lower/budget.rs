@@ -25,7 +25,7 @@ impl LoweringBudget {
     /// Takes `amount` off. Fails if so much is not left.
     pub fn spend(&mut self, amount: usize) -> Result<()> {
         self.left = self.left.checked_sub(amount).ok_or_else(|| {
-            Error::input(format!("what the Dockerfile's words, paths and settings come to has more than {MOST} bytes"))
+            Error::input(format!("the Dockerfile's words, paths and settings expand to more than {MOST} bytes"))
                 .with_hint("hardly any image needs so much: look for variables, settings or paths that add up")
         })?;
         Ok(())

@@ -64,7 +64,7 @@ impl Lowering<'_, '_> {
             None => None,
         };
         if let Some((_, word)) = checksum.as_ref().filter(|_| transfer.sources.len() + transfer.texts.len() != 1) {
-            let error = Error::input("`--checksum` can be of one source only");
+            let error = Error::input("`--checksum` applies to one source only");
             return Err(error.with_excerpt(instruction.excerpt(&word.span)).with_hint("write an ADD for each of them"));
         }
         let sources = self.expand_all(state, instruction, &transfer.sources)?;
@@ -92,7 +92,7 @@ impl Lowering<'_, '_> {
                 }
                 None => {
                     if let Some((_, word)) = &checksum {
-                        let error = Error::input("`--checksum` is of what is downloaded, and this source is not");
+                        let error = Error::input("`--checksum` applies to downloads, and this source is not one");
                         return Err(error.with_excerpt(instruction.excerpt(&word.span)));
                     }
                     let source = state.slashed(source)?;

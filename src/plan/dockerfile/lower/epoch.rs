@@ -57,7 +57,8 @@ impl Dockerfile {
             return self.fetched(stage, scope, arguments, budget).map(|item| Some(Epoch::Remote(item)));
         }
         let error = Error::input(format!("SOURCE_DATE_EPOCH is `{value}`")).with_hint(
-            "it is a number of seconds since 1970, `context`, or the name of a context or of a stage that fetches one thing",
+            "it must be a number of seconds since 1970, `context`, or the name of a context or of a stage that \
+                fetches one thing",
         );
         let declared = self.arguments.iter().rfind(|argument| argument.name.text == SOURCE_DATE_EPOCH);
         Err(match declared.filter(|_| !arguments.contains_key(SOURCE_DATE_EPOCH)) {
@@ -105,12 +106,12 @@ impl Dockerfile {
         budget: &mut LoweringBudget,
     ) -> Result<CopyItem> {
         let refuse = |what: &str, place| {
-            Error::input(format!("the time of this stage is wanted for SOURCE_DATE_EPOCH, and {what}"))
+            Error::input(format!("SOURCE_DATE_EPOCH asks for the time of this stage, but {what}"))
                 .with_excerpt(place)
                 .with_hint("such a stage is `FROM scratch` with a single ADD of a URL or of a repository")
         };
         if self.expanded(&stage.base, &scope, &self.text, budget)? != "scratch" {
-            return Err(refuse("it stands on an image", self.excerpt(&stage.base.span)));
+            return Err(refuse("it is based on an image", self.excerpt(&stage.base.span)));
         }
         let mut found = None;
         for instruction in &stage.instructions {

@@ -13,7 +13,7 @@ pub fn ports(text: &str) -> Result<Vec<String>> {
     let ports: Ports = container.parse()?;
     let address = address.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(address);
     if !address.is_empty() && address.parse::<IpAddr>().is_err() {
-        return Err(no_port(text, &format!("`{address}` is no address")));
+        return Err(no_port(text, &format!("`{address}` is not an address")));
     }
     if !host.is_empty() {
         let host_ports = port_range(host)

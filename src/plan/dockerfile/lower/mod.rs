@@ -266,7 +266,7 @@ impl<'a, 'b> Lowering<'a, 'b> {
                 stage.title, made.state.platform, stage.platform
             );
             return Err(Error::input(message).with_hint(
-                "layers for Windows and for other systems are not alike: copy what is wanted into a stage",
+                "layers for Windows differ from those for other systems: copy what is needed into a stage",
             ));
         }
         let step = |layer: &LayerSpec| layer.step(self.platform, Libc::default());

@@ -92,7 +92,7 @@ impl Lowering<'_, '_> {
                 let target = match base_name(&id) {
                     _ if !target.is_empty() => target,
                     name if name.is_empty() => {
-                        return Err(Error::input(format!("the secret `{id}` has no name for a file"))
+                        return Err(Error::input(format!("the secret `{id}` has no file name"))
                             .with_hint("say where it appears, as in `--mount=type=secret,id=token,target=/token`"));
                     }
                     name => format!("{SECRETS}/{name}"),

@@ -75,9 +75,12 @@ impl Lowering<'_, '_> {
                 .with_hint("build it where Windows runs, or copy what the command would make into the context"));
         }
         if let Some(device) = run.devices.first() {
-            return Err(Error::input(format!("the device `{}` cannot be had: a build gives none", device.name.text))
-                .with_excerpt(instruction.excerpt(&device.name.span))
-                .with_hint("leave `--device` out, or do what needs the device in a container of the image"));
+            return Err(Error::input(format!(
+                "the device `{}` is not available: a build has no devices",
+                device.name.text
+            ))
+            .with_excerpt(instruction.excerpt(&device.name.span))
+            .with_hint("leave `--device` out, or do what needs the device in a container of the image"));
         }
         let asked = [
             (run.network == RunNetwork::Host, "--network=host", Entitlement::NetworkHost),

@@ -104,14 +104,14 @@ impl Lowering<'_, '_> {
     pub fn provider(&mut self, name: &str, number: usize) -> Result<Provider> {
         let not_before = |what: &str| {
             Error::input(format!("files cannot be copied from {what}"))
-                .with_hint("a stage takes files from those that stand before it in the Dockerfile")
+                .with_hint("a stage can only take files from stages before it in the Dockerfile")
         };
         if let Ok(index) = name.parse::<usize>() {
             return match index {
                 index if index < number => Ok(Provider::Stage(self.stage(index)?.number)),
                 index if index < self.dockerfile.stages.len() => Err(not_before(&format!("stage {index}"))),
                 index => Err(Error::input(format!("there is no stage {index}"))
-                    .with_hint("stages are counted from 0, and names serve better")),
+                    .with_hint("stages are counted from 0, but names are better")),
             };
         }
         if let Some(stage) = self.copied_stage(name) {
@@ -354,7 +354,7 @@ fn on_image(title: String, platform: Platform, image: Arc<BaseImage>) -> StageSt
     StageState { base_platform, annotations, ..state }
 }
 
-/// A name that is no image's may have been meant as a stage's.
+/// A name that is not an image's may have been meant as a stage's.
 fn with_near_name(error: Error, name: &str, stages: &[&str]) -> Error {
     match suggestion(name, stages.iter().copied()) {
         Some(near) => error.with_hint(format!("did you mean the stage `{near}`?")),

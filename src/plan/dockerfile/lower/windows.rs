@@ -22,9 +22,9 @@ pub fn split(path: &str) -> Result<(&str, String)> {
     };
     let rest = rest.replace('\\', "/");
     match drive {
-        _ if drive.is_empty() && rest.starts_with("//") => refuse("is one of a network"),
+        _ if drive.is_empty() && rest.starts_with("//") => refuse("is a network path"),
         "" => Ok((drive, rest)),
-        "c:" | "C:" if rest.is_empty() => refuse("is a drive, and no directory on it"),
+        "c:" | "C:" if rest.is_empty() => refuse("is a drive, not a directory on it"),
         "c:" | "C:" => Ok((drive, rest)),
         _ => refuse("is not on the drive C:"),
     }

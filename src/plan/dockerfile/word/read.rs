@@ -110,7 +110,7 @@ impl<'r, 'v> WordReader<'r, 'v> {
     /// [`WordReader::until`] for the part of a substitution that follows its operator.
     fn part(&mut self, end: char, keep_escapes: bool, substitution: usize) -> ExpandResult<String> {
         if self.depth == DEPTH {
-            return Err(self.error(substitution, format!("substitutions stand more than {DEPTH} deep in each other")));
+            return Err(self.error(substitution, format!("substitutions are nested more than {DEPTH} deep")));
         }
         self.depth += 1;
         let before = std::mem::replace(&mut self.keep_escapes, keep_escapes);
@@ -230,7 +230,7 @@ impl<'r, 'v> WordReader<'r, 'v> {
                 let operator = &self.word[operator..self.at];
                 // These are refused even where what is unset stays, unlike the other operators that are none.
                 if matches!(operator, ":#" | ":%") {
-                    let message = format!("`{operator}` after `${{{name}` is no operator; `{kind}` is");
+                    let message = format!("`{operator}` after `${{{name}` is not an operator; `{kind}` is");
                     return Err(self.error(start, message));
                 }
                 let argument = self.part('}', matches!(kind, '#' | '%'), start)?;
@@ -240,7 +240,7 @@ impl<'r, 'v> WordReader<'r, 'v> {
                 }
                 self.operated(&substitution, operator, kind, argument)
             }
-            Some(other) => Err(self.error(start, format!("`{other}` after `${{{name}` is no operator"))),
+            Some(other) => Err(self.error(start, format!("`{other}` after `${{{name}` is not an operator"))),
             None => Err(self.error(start, format!("`${{{name}` has no `}}`"))),
         }
     }
@@ -276,7 +276,7 @@ impl<'r, 'v> WordReader<'r, 'v> {
                 let trimmed = trim(pattern, value, is_longest).map_err(|reason| self.error(of.start, reason))?;
                 self.copy(&trimmed)
             }
-            _ => Err(self.error(of.start, format!("`{operator}` after `${{{}` is no operator", of.name))),
+            _ => Err(self.error(of.start, format!("`{operator}` after `${{{}` is not an operator", of.name))),
         }
     }
 

@@ -50,7 +50,7 @@ pub struct DateAndTime {
 }
 
 impl Moment {
-    /// Returns the moment of UTC; none if it lies outside of the years 0 to 9999.
+    /// Returns the moment of UTC; none if it is outside the years 0 to 9999.
     pub fn of_seconds(seconds: i64) -> Option<Moment> {
         let moment = Moment { seconds, nanoseconds: 0, offset: 0 };
         // 0000-01-01 and 10000-01-01.
@@ -59,10 +59,10 @@ impl Moment {
 
     /// Reads a time as RFC 3339 has it, `1994-11-06T08:49:37.5+01:00`. Fails with what is wrong.
     pub fn read(text: &str) -> Result<Moment, String> {
-        read(text).ok_or_else(|| format!("\"{text}\" is no time like 2006-01-02T15:04:05Z (RFC 3339)"))
+        read(text).ok_or_else(|| format!("\"{text}\" is not a time like 2006-01-02T15:04:05Z (RFC 3339)"))
     }
 
-    /// Returns the moment so many nanoseconds later, told by the same clock; none if it lies outside of the years 0 to 9999.
+    /// Returns the moment so many nanoseconds later, told by the same clock; none if it is outside the years 0 to 9999.
     pub fn after(&self, nanoseconds: i128) -> Option<Moment> {
         let sum = i128::from(self.seconds) * SECOND + i128::from(self.nanoseconds) + nanoseconds;
         let seconds = i64::try_from(sum.div_euclid(SECOND)).ok()?;
@@ -135,7 +135,7 @@ impl Moment {
 
 /// Reads a span of time as Go has it, `1h30m`, in nanoseconds. Fails with what is wrong.
 pub fn duration(text: &str) -> Result<i128, String> {
-    let refused = || format!("\"{text}\" is no span of time like 1h30m");
+    let refused = || format!("\"{text}\" is not a span of time like 1h30m");
     let (sign, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (-1, rest),
         None => (1, text.strip_prefix('+').unwrap_or(text)),

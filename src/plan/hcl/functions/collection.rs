@@ -23,7 +23,7 @@ pub const FUNCTIONS: &[Function] = &[
     Function::new("index", &[any("collection"), any("key")], |given| {
         let key = indexed_by(given)?;
         if given.values[1].kind() != key {
-            return Err(FunctionFailure::of(1, format!("{} is wanted", key.name())));
+            return Err(FunctionFailure::of(1, format!("expected {}", key.name())));
         }
         access::element(&given.values[0], &given.values[1]).map_err(|why| FunctionFailure::of(1, why))
     }),
@@ -114,7 +114,7 @@ fn zip(given: &Arguments<'_>) -> Result<Value, FunctionFailure> {
     };
     if keys.len() != sequence.values.len() {
         let (keys, values) = (keys.len(), sequence.values.len());
-        return Err(format!("there are {keys} keys, and {values} values").into());
+        return Err(format!("there are {keys} keys, but {values} values").into());
     }
     let mut values = BTreeMap::new();
     for (index, (key, value)) in keys.iter().zip(&sequence.values).enumerate() {

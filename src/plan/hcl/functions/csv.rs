@@ -26,7 +26,7 @@ pub fn records(text: &str) -> Result<Vec<(usize, Vec<String>)>, CsvError> {
                 None => {
                     let end = rest.find([',', '\n']).unwrap_or(rest.len());
                     if rest[..end].contains('"') {
-                        return Err(CsvError { line, message: "a quotation mark stands within a field without any" });
+                        return Err(CsvError { line, message: "a quotation mark is inside an unquoted field" });
                     }
                     (rest[..end].to_owned(), &rest[end..])
                 }
@@ -61,7 +61,7 @@ fn read_quoted<'a>(text: &'a str, line: &mut usize) -> Result<(String, &'a str),
                 rest = &after[1..];
             }
             None | Some(',' | '\n') => return Ok((field, after)),
-            Some(_) => return Err(CsvError { line: *line, message: "text stands behind a closing quotation mark" }),
+            Some(_) => return Err(CsvError { line: *line, message: "text follows a closing quotation mark" }),
         }
     }
 }

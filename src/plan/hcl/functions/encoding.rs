@@ -43,7 +43,7 @@ pub const FUNCTIONS: &[Function] = &[
 
 /// The functions of bytes are there for programs that have such values; in a bake file there are none.
 fn no_bytes() -> FunctionFailure {
-    FunctionFailure::of(0, "bytes are wanted, and no value of a bake file is bytes; `strlen` and `substr` take text")
+    FunctionFailure::of(0, "expected bytes, but no value of a bake file is bytes; `strlen` and `substr` take text")
 }
 
 /// A list of objects, whose attributes the first line names.
@@ -55,12 +55,12 @@ fn csv_decode(given: &Arguments<'_>) -> Result<Value, FunctionFailure> {
     };
     let mut seen = BTreeSet::new();
     if let Some(twice) = names.iter().find(|name| !seen.insert(*name)) {
-        return Err(FunctionFailure::of(0, format!("the name `{twice}` is there twice")));
+        return Err(FunctionFailure::of(0, format!("the name `{twice}` appears twice")));
     }
     let mut rows = Vec::new();
     for (line, fields) in records {
         if fields.len() != names.len() {
-            let message = format!("line {line}: there are {} fields, and {} names", fields.len(), names.len());
+            let message = format!("line {line}: there are {} fields, but {} names", fields.len(), names.len());
             return Err(FunctionFailure::of(0, message));
         }
         let values = names.iter().cloned().zip(fields.into_iter().map(Value::text));

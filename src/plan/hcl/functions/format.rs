@@ -77,7 +77,7 @@ fn format(given: &Arguments<'_>, values: &[&Value]) -> Result<String, FunctionFa
         let place = place.unwrap_or(next);
         let Some(value) = values.get(place) else {
             return Err(format!(
-                "there is no value for `{written}`: it wants number {}, and there are {}",
+                "there is no value for `{written}`: it needs number {}, but there are {}",
                 place + 1,
                 values.len()
             )
@@ -91,7 +91,7 @@ fn format(given: &Arguments<'_>, values: &[&Value]) -> Result<String, FunctionFa
     }
     text.push_str(rest);
     if used < values.len() {
-        return Err(format!("there are {} values, and the pattern uses {used}", values.len()).into());
+        return Err(format!("there are {} values, but the pattern uses {used}", values.len()).into());
     }
     Ok(text)
 }
@@ -119,9 +119,9 @@ fn read_verb(pattern: &str) -> Result<(Verb, Option<usize>, &str), FunctionFailu
     if let Some(after) = rest.strip_prefix('[') {
         let (number, after) = read_number(after)?;
         place = number.and_then(|number| number.checked_sub(1));
-        rest = after.strip_prefix(']').filter(|_| place.is_some()).ok_or("`[` wants a number from 1 on and a `]`")?;
+        rest = after.strip_prefix(']').filter(|_| place.is_some()).ok_or("`[` needs a number from 1 up and a `]`")?;
     }
-    verb.letter = rest.chars().next().ok_or("the pattern ends behind a `%`")?;
+    verb.letter = rest.chars().next().ok_or("the pattern ends after a `%`")?;
     Ok((verb, place, &rest[verb.letter.len_utf8()..]))
 }
 
@@ -170,7 +170,7 @@ impl Verb {
     }
 
     fn integer(&self, number: &Number) -> Result<String, String> {
-        let number: BigInt = number.to_integer().ok_or("a whole number is wanted")?;
+        let number: BigInt = number.to_integer().ok_or("expected a whole number")?;
         let (base, lead) = match self.letter {
             'b' => (2, "0b"),
             'o' => (8, "0"),
@@ -219,5 +219,5 @@ impl Verb {
 
 fn number_of(value: &Value) -> Result<Number, String> {
     let value = convert(value, &Type::Number)?;
-    value.as_number().cloned().ok_or_else(|| "a number is wanted".to_owned())
+    value.as_number().cloned().ok_or_else(|| "expected a number".to_owned())
 }

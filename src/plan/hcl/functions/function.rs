@@ -159,7 +159,7 @@ impl Arguments<'_> {
     /// Returns an argument that is a number.
     pub fn number(&self, place: usize) -> Result<Number, FunctionFailure> {
         let number = self.values.get(place).and_then(Value::as_number);
-        number.cloned().ok_or_else(|| FunctionFailure::of(place, "a number is wanted"))
+        number.cloned().ok_or_else(|| FunctionFailure::of(place, "expected a number"))
     }
 
     /// Returns an argument that is a whole number of a size that numbers of things have.
@@ -167,7 +167,7 @@ impl Arguments<'_> {
         let number = self.number(place)?;
         number
             .to_i64()
-            .ok_or_else(|| FunctionFailure::of(place, format!("a whole number is wanted, and this is {number}")))
+            .ok_or_else(|| FunctionFailure::of(place, format!("expected a whole number, but this is {number}")))
     }
 
     /// Returns what an argument says that is `true` or `false`.

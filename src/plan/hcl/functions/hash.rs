@@ -98,7 +98,7 @@ fn uuid_of_name(given: &Arguments<'_>) -> Result<Value, FunctionFailure> {
 fn rsa_decrypt(given: &Arguments<'_>) -> Result<Value, FunctionFailure> {
     let cipher = STANDARD.decode(given.text(0)).map_err(|_| FunctionFailure::of(0, "it is not base64"))?;
     let key = private_key(given.text(1))
-        .ok_or_else(|| FunctionFailure::of(1, "it is no RSA key of 2048 to 8192 bits in PEM without a password"))?;
+        .ok_or_else(|| FunctionFailure::of(1, "it is not an RSA key of 2048 to 8192 bits in PEM without a password"))?;
     let mut text = vec![0; key.min_output_size()];
     let decrypted = key.decrypt(&cipher, &mut text).map_err(|_| "the key does not fit what was encrypted")?;
     match std::str::from_utf8(decrypted) {

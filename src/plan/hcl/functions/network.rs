@@ -31,7 +31,7 @@ struct AddressRange {
 
 impl AddressRange {
     fn read(given: &Arguments<'_>) -> Result<AddressRange, FunctionFailure> {
-        let refused = || FunctionFailure::of(0, format!("\"{}\" is no network like 10.0.0.0/8", given.text(0)));
+        let refused = || FunctionFailure::of(0, format!("\"{}\" is not a network like 10.0.0.0/8", given.text(0)));
         let (address, prefix) = given.text(0).split_once('/').ok_or_else(refused)?;
         // Zeros in front would be taken for base 8 elsewhere.
         let is_plain = !prefix.is_empty() && prefix.bytes().all(|byte| byte.is_ascii_digit());

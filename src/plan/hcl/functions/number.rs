@@ -63,7 +63,7 @@ fn int(given: &Arguments<'_>) -> Result<Value, FunctionFailure> {
 }
 
 fn float(number: f64) -> Result<Value, FunctionFailure> {
-    Number::from_f64(number).map(Value::Number).ok_or_else(|| "the result is no number".into())
+    Number::from_f64(number).map(Value::Number).ok_or_else(|| "the result is not a number".into())
 }
 
 /// Whole powers are made of squares of the mantissa, as they are elsewhere: the last digits would be others.
@@ -134,12 +134,12 @@ fn parse_int(given: &Arguments<'_>) -> Result<Value, FunctionFailure> {
             _ => base,
         };
         if digit >= base {
-            return Err(FunctionFailure::of(0, format!("\"{text}\" is no whole number of base {base}")));
+            return Err(FunctionFailure::of(0, format!("\"{text}\" is not a whole number of base {base}")));
         }
         number = number * base + digit;
     }
     if digits.is_empty() {
-        return Err(FunctionFailure::of(0, format!("\"{text}\" is no whole number of base {base}")));
+        return Err(FunctionFailure::of(0, format!("\"{text}\" is not a whole number of base {base}")));
     }
     Ok(Number::from_integer(&if text.starts_with('-') { -number } else { number }).into())
 }

@@ -65,7 +65,7 @@ fn compiled(given: &Arguments<'_>, place: usize) -> Result<Regex, FunctionFailur
         |error| {
             let said = error.to_string();
             let said = said.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            FunctionFailure::of(place, format!("it is no regular expression: {said}"))
+            FunctionFailure::of(place, format!("it is not a regular expression: {said}"))
         },
     )
 }

@@ -147,7 +147,10 @@ fn range(given: &Arguments<'_>) -> Result<Value, FunctionFailure> {
     let is_down = step < zero;
     if (is_down && end > start) || (!is_down && end < start) {
         let direction = if is_down { "below" } else { "above" };
-        return Err(FunctionFailure::of(1, format!("the end must lie {direction} the start, as the step goes")));
+        return Err(FunctionFailure::of(
+            1,
+            format!("the end must be {direction} the start, in the direction of the step"),
+        ));
     }
     let (mut numbers, mut next) = (Vec::new(), start);
     while if is_down { next > end } else { next < end } {
@@ -171,7 +174,7 @@ fn slice(given: &Arguments<'_>) -> Result<Value, FunctionFailure> {
     };
     let (start, end) = (index(1)?, index(2)?);
     if start > end {
-        return Err(FunctionFailure::of(1, "the start must not lie behind the end"));
+        return Err(FunctionFailure::of(1, "the start must not be after the end"));
     }
     let values = sequence.values[start..end].to_vec();
     Ok(match &sequence.kind {

@@ -75,7 +75,7 @@ fn product(given: &Arguments<'_>) -> Result<Value, FunctionFailure> {
         let Value::Sequence(sequence) = value else {
             return Err(FunctionFailure::of(
                 place,
-                format!("a set or a list is wanted, and this is {}", value.kind().name()),
+                format!("a set or expected a list, but this is {}", value.kind().name()),
             ));
         };
         let kind = match &sequence.kind {

@@ -24,7 +24,7 @@ pub const FUNCTIONS: &[Function] = &[
     Function::new("timeadd", &[string("timestamp"), string("duration")], |given| {
         let moment = Moment::read(given.text(0)).map_err(|why| FunctionFailure::of(0, why))?;
         let added = duration(given.text(1)).map_err(|why| FunctionFailure::of(1, why))?;
-        Ok(Value::text(moment.after(added).ok_or("the result lies outside of the years 0 to 9999")?.rfc3339()))
+        Ok(Value::text(moment.after(added).ok_or("the result is outside the years 0 to 9999")?.rfc3339()))
     }),
     Function::new("timestamp", &[], |given| {
         let now = Moment::of_seconds(given.surroundings.now).ok_or("the clock is wrong")?;
@@ -38,7 +38,7 @@ fn moment(given: &Arguments<'_>, place: usize) -> Result<Moment, FunctionFailure
     match &given.values[place] {
         Value::String(text) => Moment::read(text).map_err(|why| FunctionFailure::of(place, why)),
         Value::Number(_) => Moment::of_seconds(given.integer(place)?)
-            .ok_or_else(|| FunctionFailure::of(place, "it lies outside of the years 0 to 9999")),
+            .ok_or_else(|| FunctionFailure::of(place, "it is outside the years 0 to 9999")),
         _ => Err(FunctionFailure::of(place, "it must be a time as text, or as seconds since 1970")),
     }
 }

@@ -8,9 +8,9 @@ use crate::plan::hcl::value::Value;
 pub const FUNCTIONS: &[Function] = &[Function::new("semvercmp", &[string("version"), string("constraint")], |given| {
     let version = Partial::read(given.text(0))
         .filter(|version| !version.is_wild)
-        .ok_or_else(|| FunctionFailure::of(0, format!("\"{}\" is no version like 1.2.3", given.text(0))))?;
+        .ok_or_else(|| FunctionFailure::of(0, format!("\"{}\" is not a version like 1.2.3", given.text(0))))?;
     let any = constraints(given.text(1)).ok_or_else(|| {
-        FunctionFailure::of(1, format!("\"{}\" asks nothing of a version, as >= 1.2 does", given.text(1)))
+        FunctionFailure::of(1, format!("\"{}\" is not a version constraint like >= 1.2", given.text(1)))
     })?;
     Ok(Value::Bool(any.iter().any(|all| all.iter().all(|one| one.is_met_by(&version.version)))))
 })];

@@ -174,7 +174,8 @@ impl Index {
             && at + 8 <= end
         {
             if name[0].is_ascii_lowercase() && name != b"sdir" {
-                let refused = |what| Error::input(format!("{} {what}, which is not read here", self.path.display()));
+                let refused =
+                    |what| Error::input(format!("{} {what}, which is not supported here", self.path.display()));
                 return Err(match name {
                     b"link" => refused("is split").with_hint("`git update-index --no-split-index` makes it one again"),
                     _ => refused("has a part that git may not pass over"),

@@ -80,7 +80,7 @@ impl Objects {
             let header = std::str::from_utf8(&content[..end]).ok()?;
             Some((header.split_once(' ')?.0.to_owned(), end + 1))
         });
-        let (kind, start) = header.ok_or_else(|| Error::input(format!("{} is no git object", path.display())))?;
+        let (kind, start) = header.ok_or_else(|| Error::input(format!("{} is not a git object", path.display())))?;
         Ok(Some((kind, content[start..].to_vec())))
     }
 

@@ -166,7 +166,7 @@ impl GitRepository {
                 Some(target) => is_reference(target).then(|| GitReference::Symbolic(target.to_owned())),
                 None => text.split_whitespace().next().and_then(|id| self.format.parse(id)).map(GitReference::Object),
             };
-            return found.map(Some).ok_or_else(|| Error::input(format!("{} is no reference", path.display())));
+            return found.map(Some).ok_or_else(|| Error::input(format!("{} is not a reference", path.display())));
         }
         self.packed(name)
     }
@@ -220,8 +220,8 @@ fn pointed_to(file: &Path, work_tree: &Path) -> Result<PathBuf> {
 /// Refuses what is of a format that is not read here.
 fn format(directory: &Path, config: &Config) -> Result<ObjectFormat> {
     let refused = |what: &str| {
-        let message = format!("{} {what}, which is not read here", directory.display());
-        Err(Error::input(message).with_hint("say them with --label and --timestamp, where they matter"))
+        let message = format!("{} {what}, which is not supported here", directory.display());
+        Err(Error::input(message).with_hint("set them with --label and --timestamp, if they matter"))
     };
     let version = config.get("core.repositoryformatversion").unwrap_or("0");
     if !matches!(version, "" | "0" | "1") {

@@ -82,7 +82,7 @@ fn is_changed_below(
     }
     let Some(inner) = GitRepository::of(&place)? else { return Ok(false) };
     if depth == SUBMODULE_DEPTH {
-        return Err(Error::input(format!("{}: too many submodules lie in one another", place.display())));
+        return Err(Error::input(format!("{}: submodules are nested too deeply", place.display())));
     }
     let Some((head, _)) = inner.head()? else { return Ok(true) };
     if head != submodule.id {

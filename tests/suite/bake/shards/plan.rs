@@ -81,7 +81,7 @@ fn what_is_not_pushed_is_no_plan() {
     run(&tagged, &[]).failure(1).says(&["target default: it is not pushed", "give --push"]);
     run(&tagged, &["--tag", "v1"]).failure(1).says(&["give --push"]);
     run(&target("output = [\"type=local,dest=out\"]"), &["--push"]).failure(1).says(&["type=local"]);
-    run(&target(""), &["--push"]).failure(1).says(&["it has no name to be pushed under"]);
+    run(&target(""), &["--push"]).failure(1).says(&["it has no name to push it under"]);
     run(&tagged, &["--push", "-o", "all.tar"]).failure(2).says(&["--plan", "-o"]);
     run(&tagged, &["--push", "--load"]).failure(2).says(&["--load"]);
     run(&tagged, &["--push", "--shards", "0"]).failure(2).says(&["--shards"]);
@@ -151,8 +151,8 @@ fn a_shard_that_there_is_not_is_an_error() {
     };
     run(&[], &["--shard", "9/8"]).failure(2).says(&["no shard 9 of 8"]);
     run(&[], &["--shard", "0/8"]).failure(2).says(&["no shard 0 of 8"]);
-    run(&[], &["--shard", "three"]).failure(2).says(&["`three` is no shard"]);
-    run(&[], &["--shard"]).failure(2).says(&["nothing says which share", "JOB_COMPLETION_INDEX"]);
+    run(&[], &["--shard", "three"]).failure(2).says(&["`three` is not a shard"]);
+    run(&[], &["--shard"]).failure(2).says(&["nothing says which shard", "JOB_COMPLETION_INDEX"]);
     run(&[("JOB_COMPLETION_INDEX", "2")], &["--shard"]).failure(2).says(&["no shard 3 of 2"]);
     run(&[("JOB_COMPLETION_INDEX", "x")], &["--shard"]).failure(2).says(&["JOB_COMPLETION_INDEX is `x`"]);
     run(&[("CI_NODE_INDEX", "3"), ("CI_NODE_TOTAL", "2")], &["--shard"]).failure(2).says(&["no shard 3 of 2"]);
@@ -164,8 +164,8 @@ fn a_shard_that_there_is_not_is_an_error() {
         &["--set", "t0.args.A=b"],
         &["--print"],
     ] {
-        run(&[], &[&["--shard", "1/2"], flag].concat()).failure(2).says(&["what is built, plan.json says"]);
-        run(&[], &[&["--join"], flag].concat()).failure(2).says(&["what is built, plan.json says"]);
+        run(&[], &[&["--shard", "1/2"], flag].concat()).failure(2).says(&["plan.json says what is built"]);
+        run(&[], &[&["--join"], flag].concat()).failure(2).says(&["plan.json says what is built"]);
     }
     run(&[], &["--shard", "1/2", "--join"]).failure(2);
     run(&[], &["--shard", "1/2", "--timeout", "1m"]).failure(2);
@@ -188,20 +188,20 @@ fn a_file_that_is_no_plan_is_refused() {
         ("nothing", String::new(), "plan.json is not valid"),
         ("something else", "{\"a\":1}".to_owned(), "plan.json is not valid"),
         ("cut off", good[..good.len() / 2].to_owned(), "plan.json is not valid"),
-        ("a key twice", good.replacen("\"version\": 1,", "\"version\": 1,\"version\": 1,", 1), "is there twice"),
+        ("a key twice", good.replacen("\"version\": 1,", "\"version\": 1,\"version\": 1,", 1), "appears twice"),
         ("deep", "[".repeat(100_000), "plan.json is not valid"),
-        ("another version", changed(&|plan| plan["version"] = json!(2)), "is of version 2"),
+        ("another version", changed(&|plan| plan["version"] = json!(2)), "has version 2"),
         ("another program", changed(&|plan| plan["program"] = json!("0.0.1")), "was made by ocibake 0.0.1"),
         ("a key too much", changed(&|plan| plan["also"] = json!(1)), "plan.json is not valid"),
         ("no nodes", node(&|nodes| nodes.clear()), "has 0 nodes"),
         ("a node too few", node(&|nodes| drop(nodes.pop())), "does not have every image"),
-        ("a node twice", node(&|nodes| nodes[1] = nodes[0].clone()), "that is none of its targets' images"),
+        ("a node twice", node(&|nodes| nodes[1] = nodes[0].clone()), "that is not an image of its targets"),
         (
             "a node of nothing",
             node(&|nodes| nodes[0]["target"] = json!("../\u{1b}[31m")),
-            "that is none of its targets' images",
+            "that is not an image of its targets",
         ),
-        ("no such image", node(&|nodes| nodes[0]["image"] = json!(7)), "that is none of its targets' images"),
+        ("no such image", node(&|nodes| nodes[0]["image"] = json!(7)), "that is not an image of its targets"),
         ("a place below nothing", node(&|nodes| nodes[0]["image"] = json!(-1)), "plan.json is not valid"),
         ("no platform", changed(&|plan| plan["targets"]["t0"]["platforms"] = json!([])), "it has no platform"),
         ("a strange platform", changed(&|plan| plan["targets"]["t0"]["platforms"][0] = json!("a b")), "is no platform"),
@@ -211,7 +211,7 @@ fn a_file_that_is_no_plan_is_refused() {
         (
             "names that go nowhere",
             changed(&|plan| plan["targets"]["t0"]["release"] = json!([])),
-            "it has no name to be pushed under",
+            "it has no name to push it under",
         ),
         ("too large", format!("{good}{}", " ".repeat(16 << 20)), "is larger than"),
     ];

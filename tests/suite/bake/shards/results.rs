@@ -70,7 +70,7 @@ fn a_poisoned_result_is_never_joined() {
     };
     let cases: Vec<(&str, &str, Vec<u8>, &str)> = vec![
         ("garbage", INDEX, b"garbage".to_vec(), "is not valid"),
-        ("nothing of it", INDEX, b"{}".to_vec(), "is no result"),
+        ("nothing of it", INDEX, b"{}".to_vec(), "is not a result"),
         ("another type", MANIFEST, good.clone(), "bytes of the type"),
         (
             "an image",
@@ -78,30 +78,25 @@ fn a_poisoned_result_is_never_joined() {
             registry.manifest(&format!("many/t001/{}", arm["manifests"][0]["digest"].as_str().unwrap())).unwrap().1,
             "bytes of the type",
         ),
-        ("another plan's", INDEX, text.replace(&own_plan, &other_plan).into_bytes(), "is one for"),
+        ("another plan's", INDEX, text.replace(&own_plan, &other_plan).into_bytes(), "is for `"),
         (
             "another node's",
             INDEX,
             registry.manifest(&name_of("t001/linux/arm64")).unwrap().1,
-            "is one for `t001/linux/arm64`",
+            "is for `t001/linux/arm64`",
         ),
         (
             "another target's",
             INDEX,
             registry.manifest(&name_of("t000/linux/amd64")).unwrap().1,
-            "is one for `t000/linux/amd64`",
+            "is for `t000/linux/amd64`",
         ),
         ("a wrong size", INDEX, changed(&|own| own["size"] = json!(own["size"].as_u64().unwrap() + 1)), "bytes"),
         ("a huge image", INDEX, changed(&|own| own["size"] = json!(1u64 << 40)), "names 1099511627776 bytes"),
         ("a negative size", INDEX, changed(&|own| own["size"] = json!(-1)), "is not valid"),
         ("huge", INDEX, [&good[..], &[b' '; 70_000]].concat(), "bytes of the type"),
-        ("a space too much", INDEX, [&good[..], b"\n"].concat(), "says more than a result does"),
-        (
-            "a member too much",
-            INDEX,
-            text.replacen('{', "{\"also\":1,", 1).into_bytes(),
-            "says more than a result does",
-        ),
+        ("a space too much", INDEX, [&good[..], b"\n"].concat(), "holds more than a result"),
+        ("a member too much", INDEX, text.replacen('{', "{\"also\":1,", 1).into_bytes(), "holds more than a result"),
         (
             "two images",
             INDEX,

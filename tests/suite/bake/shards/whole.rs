@@ -36,7 +36,7 @@ fn start(machine: &Program, shard: &str) -> Child {
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-/// Whether a request sets a tag that is no result's.
+/// Whether a request sets a tag that is not a result's.
 fn is_release(request: &&Access) -> bool {
     set_by(request).is_some_and(|(repository, tag)| repository.starts_with("many/") && !tag.starts_with("plan-"))
 }

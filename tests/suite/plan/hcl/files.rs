@@ -86,7 +86,7 @@ fn blame(error: &ocibake::error::Error) -> (String, String) {
 #[test]
 fn what_is_no_hcl_is_shown_at_its_place() {
     insta::assert_snapshot!(shown(&hcl("a = 1\na = 2\n").unwrap_err()), @r"
-    this attribute is there already
+    this attribute already exists
      --> docker-bake.hcl:2:1
       |
     2 | a = 2
@@ -113,9 +113,9 @@ fn what_is_no_hcl_is_shown_at_its_place() {
         ("a = \"${1\"\n", "1: this text is not closed before its line ends", "\""),
         ("a = )\n", "1: this `)` closes nothing", ")"),
         ("a = 1 /* x\n", "1: this comment is not closed", "/*"),
-        ("a = {b.c = 1}\n", "1: this may be a key with points in it, or a variable", "b.c"),
-        ("a = {b = 1, b = 2}\n", "1: this key is there already", "b"),
-        ("a = [[1]].*.*\n", "1: `.*` cannot stand behind `.*`", ".*"),
+        ("a = {b.c = 1}\n", "1: this may be a key with dots in it, or a variable", "b.c"),
+        ("a = {b = 1, b = 2}\n", "1: this key already exists", "b"),
+        ("a = [[1]].*.*\n", "1: `.*` cannot follow `.*`", ".*"),
     ];
     for (source, message, words) in cases {
         assert_eq!(blame(&hcl(source).unwrap_err()), (message.to_owned(), words.to_owned()), "{source}");
@@ -139,9 +139,9 @@ fn what_is_no_json_is_shown_at_its_place() {
       |                    ^
     "#);
     let cases = [
-        ("{\"a\": 1, \"a\": 2}", "1: the attribute `a` is there already", "\"a\""),
+        ("{\"a\": 1, \"a\": 2}", "1: the attribute `a` already exists", "\"a\""),
         ("{\"target\": {}}", "1: there is no `target` in here: its name is the key of an object", "{"),
-        ("1", "1: attributes and blocks stand in an object, or a list of objects", "1"),
+        ("1", "1: attributes and blocks must be in an object, or in a list of objects", "1"),
         ("{\n\"a\": \"${1 +}\"}", "2: this is not HCL", "}"),
     ];
     for (source, message, words) in cases {
@@ -175,7 +175,7 @@ fn what_cannot_be_evaluated_is_shown_at_its_place() {
     hint: did you mean `upper`?
     ");
     insta::assert_snapshot!(refused("upper([1])"), @r"
-    `upper` cannot take this as its `str`: string is wanted, and this is tuple
+    `upper` cannot take this as its `str`: expected string, but this is tuple
      --> docker-bake.hcl:1:11
       |
     1 | v = upper([1])
@@ -197,7 +197,7 @@ fn what_cannot_be_evaluated_is_shown_at_its_place() {
     hint: did you mean `name`?
     ");
     insta::assert_snapshot!(refused("1 + \"x\""), @r#"
-    `+` cannot take this: a number is wanted, and this is "x"
+    `+` cannot take this: expected a number, but this is "x"
      --> docker-bake.hcl:1:9
       |
     1 | v = 1 + "x"
@@ -218,7 +218,7 @@ fn what_cannot_be_evaluated_is_shown_at_its_place() {
       |            ^^^^^^^^
     ");
     insta::assert_snapshot!(refused("regex(\"(\", \"\")"), @r#"
-    `regex` cannot take this as its `pattern`: it is no regular expression: unclosed group
+    `regex` cannot take this as its `pattern`: it is not a regular expression: unclosed group
      --> docker-bake.hcl:1:11
       |
     1 | v = regex("(", "")
