@@ -19,14 +19,14 @@ use crate::tree::IdMap;
 
 /// Check whether commands can be run here, or what a registry can do
 ///
-/// Without a repository, everything that a RUN needs is done, except for the command. With one, nothing is changed in the
+/// Without a repository, everything is set up that a RUN needs, but no command is run. With one, nothing is changed in the
 /// registry. Uploads are begun, to learn how they may be sent, and never completed; registries forget them by themselves.
 #[derive(Debug, Args)]
 pub struct DoctorArguments {
     /// A repository, such as registry.example/org/api; with a tag, that image is used for the tests
     #[arg(value_name = "REGISTRY/REPO[:TAG]")]
     repository: Option<String>,
-    /// Also upload six small images without a tag, and set a tag that is there to what it stands for already
+    /// Also upload six small images without a tag, and set an existing tag to what it already stands for
     ///
     /// What kinds of images a registry takes, and whether it sets several tags at once, cannot be found out otherwise.
     #[arg(long)]

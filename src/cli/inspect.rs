@@ -29,7 +29,7 @@ pub struct InspectArguments {
     /// are shown. A name is looked for in the local store, and then in its registry.
     #[arg(value_name = "REF", required = true)]
     images: Vec<String>,
-    /// Show the image of this platform alone
+    /// Show only the image of this platform
     #[arg(long, value_name = "PLATFORM", value_parser = value::<Platform>)]
     platform: Option<Platform>,
     /// Show the fields of the JSON as a Go template says, such as '{{.digest}}' or '{{json .images}}'

@@ -123,5 +123,5 @@ pub fn start_again(isolation: Isolation) -> Result<()> {
     let mut arguments = env::args_os();
     let name = arguments.next().unwrap_or_default();
     let failed = Command::new("/proc/self/exe").arg0(name).arg(format!("--{AGAIN}")).args(arguments).exec();
-    Err(Error::new(ErrorKind::Io, "cannot start the program again, for commands").with_source(failed))
+    Err(Error::new(ErrorKind::Io, "cannot restart the program to run commands").with_source(failed))
 }

@@ -30,8 +30,8 @@ pub struct TagsArguments {
     json: bool,
     /// Return each tag to what it stood for before the push that wrote FILE, its --metadata-file
     ///
-    /// Floating tags return before exact ones. A tag that stands for anything but what that push set is left alone; one
-    /// that was new stays, for ocibake deletes nothing in a registry.
+    /// Floating tags return before exact ones. A tag that stands for anything but what that push set is left alone; one that
+    /// was new stays, because ocibake deletes nothing in a registry.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "no_fan_out", "tag_template"])]
     rollback: Option<PathBuf>,
     /// With --rollback: show what would be done, and do nothing

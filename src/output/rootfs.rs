@@ -138,10 +138,9 @@ impl Rootfs {
             let image = reader.image_in(descriptor, bytes)?.ok_or_else(|| no_image(descriptor))?;
             let platform = &image.config.platform;
             if platform.is_windows() {
-                return Err(Error::input(format!("the files of an image for {platform} cannot be written alone"))
-                    .with_hint(
-                        "its layers are made for Windows: write the image itself, with -o type=oci or type=docker",
-                    ));
+                return Err(Error::input(format!("cannot write only the files of an image for {platform}")).with_hint(
+                    "its layers are made for Windows: write the image itself, with -o type=oci or type=docker",
+                ));
             }
             all.push(Rootfs {
                 name: directory_name(descriptor.platform.as_ref().unwrap_or(&image.config.platform))?,

@@ -35,7 +35,7 @@ impl BaseImage {
         if actual.is_windows() == wanted.is_windows() {
             return Ok(());
         }
-        let message = format!("the base {} is for {actual}, and nothing for {wanted} can stand on it", self.name);
+        let message = format!("the base {} is for {actual}, and nothing for {wanted} can be based on it", self.name);
         Err(Error::input(message).with_hint(format!("build for its own platform, with --platform {actual}")))
     }
 

@@ -71,7 +71,7 @@ impl Joining {
         }
         for mut target in plan.targets {
             if self.targets.insert(name.clone(), self.joined.plan.targets.len()).is_some() {
-                return Err(Error::input(format!("there are two targets of the name {name}")));
+                return Err(Error::input(format!("two targets have the name {name}")));
             }
             target.images.iter_mut().for_each(|image| *image += first);
             target.name = Some(name.clone());

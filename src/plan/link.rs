@@ -62,7 +62,7 @@ impl LinkedTarget {
         if actual.is_windows() == wanted.is_windows() {
             return Ok(());
         }
-        let message = format!("the target {} is for {actual}, and nothing for {wanted} can stand on it", self.name);
+        let message = format!("the target {} is for {actual}, and nothing for {wanted} can be based on it", self.name);
         Err(Error::input(message).with_hint(format!("build for its own platform, with `platforms = [\"{actual}\"]`")))
     }
 

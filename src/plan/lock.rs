@@ -37,7 +37,7 @@ impl BaseLock {
             Some(version) => {
                 return Err(version
                     .blame(Error::input("this version of the lock file is not known"))
-                    .with_hint("use the ocibake that wrote it, or write it anew with --update-lock"));
+                    .with_hint("use the ocibake that wrote it, or rewrite it with --update-lock"));
             }
             None => return Err(Error::input(format!("{file} does not say its `version`")).with_hint("it is 1")),
         }

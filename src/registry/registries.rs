@@ -223,7 +223,7 @@ fn entry(
         (Some(prefix), _) if prefix.get_ref().starts_with("*.") => {
             let prefix_text = prefix.get_ref();
             if prefix_text[1..].contains(['*', '/', ':']) {
-                return Err(blame(prefix.span(), "`*.` stands before a host alone, without a port or a path"));
+                return Err(blame(prefix.span(), "`*.` can only come before a host, without a port or a path"));
             }
             prefix_text.clone()
         }

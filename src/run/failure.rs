@@ -66,7 +66,7 @@ fn operation(made: &Operation, errno: Errno) -> Error {
     let failed = cannot(&made.to_string(), errno);
     match (made, errno) {
         (Operation::Emulate { .. }, Errno::NOENT | Errno::ACCESS) => {
-            failed.with_hint("it is a program that may be executed, and lies where nothing is mounted `noexec`")
+            failed.with_hint("it must be an executable program on a file system that is not mounted `noexec`")
         }
         (Operation::Emulate { .. }, _) => failed.with_hint(
             "that takes Linux 6.7 with CONFIG_BINFMT_MISC: else register it for the whole machine, as \
@@ -151,7 +151,7 @@ pub(super) fn not_made(errno: Errno) -> Error {
 /// Returns the error of a sandbox that has ended without a word.
 pub(super) fn not_told() -> Error {
     Error::new(ErrorKind::Io, "the command's sandbox was killed from outside")
-        .with_hint("look whether the machine ran out of memory: `dmesg` says so")
+        .with_hint("check with `dmesg` whether the machine ran out of memory")
 }
 
 /// Returns the error of a sandbox that was stopped.

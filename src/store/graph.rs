@@ -31,7 +31,7 @@ impl Graph {
     pub fn read(store: &dyn Store, root: &Descriptor, budget: &mut DocumentBudget) -> Result<Graph> {
         media_type::check_schema(&root.digest.to_string(), &root.media_type)?;
         if !media_type::is_manifest_or_index(&root.media_type) {
-            return Err(Error::input(format!("{} is of the type `{}`", root.digest, root.media_type.escape_debug()))
+            return Err(Error::input(format!("{} has the type `{}`", root.digest, root.media_type.escape_debug()))
                 .with_hint("an image is a manifest or an index, of OCI's types or docker's"));
         }
         let mut walk = GraphWalk { store, seen: HashSet::new(), budget };

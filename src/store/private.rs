@@ -105,7 +105,7 @@ fn of_another(path: &Path, owner: u32) -> Error {
     let is_everybody = owner == NOBODY && IdMap::of_this_process().is_ok_and(|map| !map.is_whole());
     let number = if is_everybody { String::new() } else { format!(", number {owner}") };
     Error::input(format!("{path}, of the local store, belongs to another user{number}"))
-        .with_hint(format!("{HINT}: whoever owns a store decides what is built from it"))
+        .with_hint(format!("{HINT}: the owner of a store decides what is built from it"))
 }
 
 /// Opens the directory at `path` in `top`, which is no link, and makes it if it is missing.
@@ -120,7 +120,7 @@ fn open_or_make(top: &OwnedFd, path: &str, shown: &Path) -> Result<OwnedFd> {
     openat(top, path, flags, Mode::empty()).map_err(|errno| match errno {
         Errno::NOTDIR | Errno::LOOP => {
             Error::input(format!("{} is not a directory, or a link to one", shown.display()))
-                .with_hint("remove it: the local store makes its directories anew, and follows no link within it")
+                .with_hint("remove it: the local store creates its directories again, and follows no links within it")
         }
         errno => failed(shown, errno),
     })

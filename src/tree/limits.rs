@@ -110,11 +110,13 @@ impl Budget {
     fn too_large(&self) -> Error {
         let most = self.limits.size;
         match self.whole {
-            Whole::Image => Error::input(format!("the layers of the image unpack to more than {most} bytes")).with_hint(
-                "it may be a bomb; if it is to be so large, raise the limit of the output, as in type=local,dest=DIR,limit=50g",
-            ),
+            Whole::Image => Error::input(format!("the layers of the image unpack to more than {most} bytes"))
+                .with_hint(
+                    "it may be a bomb; if it is meant to be so large, raise the limit of the output, as in \
+                    type=local,dest=DIR,limit=50g",
+                ),
             Whole::Archive => Error::input(format!("the archive unpacks to more than {most} bytes"))
-                .with_hint("it may be a bomb; if it is to be so large, unpack it yourself first"),
+                .with_hint("it may be a bomb; if it is meant to be so large, unpack it yourself first"),
             Whole::Layers => Error::input(format!("the layers in the archive unpack to more than {most} bytes"))
                 .with_hint("it may be a bomb: where does the archive come from?"),
             Whole::Build => Error::input(format!("what the build copies has more than {most} bytes")),

@@ -33,7 +33,7 @@ impl FromStr for Pattern {
         let expression = Some(text).filter(|text| is_well_formed(text)).map(expression);
         expression.and_then(|expression| Regex::new(&expression).ok()).map(Pattern).ok_or_else(|| {
             Error::input(format!("`{text}` is not a pattern"))
-                .with_hint("patterns have *, ?, [a-z], ** and a backslash before what is meant as it stands")
+                .with_hint("patterns have *, ?, [a-z], ** and a backslash before what is meant literally")
         })
     }
 }

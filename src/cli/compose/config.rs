@@ -42,7 +42,7 @@ pub struct ComposeConfigArguments {
     /// Leave files of variables as they are
     #[arg(long)]
     no_env_resolution: bool,
-    /// Do not check for what is missing
+    /// Do not check whether what is named exists
     #[arg(long)]
     no_consistency: bool,
     /// Do not fill in what the files leave out
@@ -51,7 +51,7 @@ pub struct ComposeConfigArguments {
     /// Show names of images with the digests that registries have for them
     #[arg(long)]
     resolve_image_digests: bool,
-    /// Show a file to lay over these, with the digests of images alone
+    /// Show a file that overrides these with nothing but the digests of images
     #[arg(long)]
     lock_image_digests: bool,
     #[command(flatten)]

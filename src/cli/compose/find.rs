@@ -33,7 +33,7 @@ pub struct ProjectFlags {
     /// File of variables [default: .env]
     #[arg(long, value_name = "FILE")]
     env_file: Vec<PathBuf>,
-    /// Keep what no service uses, in `config`
+    /// Keep what no service uses, with `config`
     #[arg(long)]
     pub all_resources: bool,
     /// Show what would be done

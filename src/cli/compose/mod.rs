@@ -47,7 +47,7 @@ enum ComposeCommand {
 /// Show the version
 #[derive(Debug, Args)]
 struct ComposeVersionArguments {
-    /// Show the number alone
+    /// Show only the number
     #[arg(long)]
     short: bool,
     /// Show it as pretty text, or as json

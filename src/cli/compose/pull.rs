@@ -28,7 +28,7 @@ pub struct ComposePullArguments {
     /// Pull what can be pulled
     #[arg(long)]
     ignore_pull_failures: bool,
-    /// Pull always, or what is missing
+    /// When to pull: always, or only what is missing
     #[arg(long, value_name = "WHEN", value_parser = ["always", "missing"])]
     policy: Option<String>,
     /// Pull the images of what services depend on, too

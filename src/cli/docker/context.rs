@@ -60,7 +60,7 @@ struct ContextListArguments {
     /// Show it as a Go template says, such as '{{.Name}}', or 'table …', or json
     #[arg(long, value_name = "FORMAT", value_parser = value::<Format>)]
     format: Option<Format>,
-    /// Show the name alone
+    /// Show only the name
     #[arg(short, long, conflicts_with = "format")]
     quiet: bool,
 }

@@ -19,8 +19,8 @@ pub struct BuildFlags {
     pub compression: Option<Compression>,
     /// Time of the image and its files: seconds since 1970, git, now, or preserve
     ///
-    /// `git` is the time of the commit; with `preserve`, files keep their own. By default the image has SOURCE_DATE_EPOCH,
-    /// else the time of the git commit, else 0, and files have 1980-01-01: a layer changes with its files alone.
+    /// `git` is the time of the commit; with `preserve`, files keep their own. By default the image has SOURCE_DATE_EPOCH, else
+    /// the time of the git commit, else 0, and files have 1980-01-01: a layer only changes with its files.
     #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
     pub timestamp: Option<String>,
     /// Put everything that the build changes into one layer on top of the base

@@ -38,7 +38,7 @@ pub struct OutputFlags {
     /// digest. Several outputs of one build are written in their order.
     #[arg(short, long, value_name = "OUTPUT", value_parser = value::<OutputFlag>)]
     output: Vec<OutputFlag>,
-    /// Load into an engine that is there, as -o type=engine does
+    /// Load into an engine on this machine, as -o type=engine does
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = on_or_off)]
     load: Option<bool>,
     /// Where docker's words are meant, the local store is an engine, too.

@@ -31,7 +31,7 @@ pub struct RecipeFlags {
     /// like its time, VCS_URL the repository, GIT_BRANCH the branch. `push` does so by itself where the tag is a version.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = on_or_off)]
     pub git_args: Option<bool>,
-    /// Use for NAME in a Dockerfile a directory, docker-image://REF, oci-layout://DIR[:TAG], a git or an http URL
+    /// Place that NAME means in a Dockerfile: a directory, docker-image://REF, oci-layout://DIR[:TAG], a git or an http URL
     #[arg(long, value_name = "NAME=PLACE", value_parser = value::<NamedContext>)]
     pub build_context: Vec<NamedContext>,
     /// Where a context has both, its Dockerfile is taken, as docker does who knows no other.

@@ -170,7 +170,7 @@ impl RunFlags {
                     agents.insert(id.clone(), (*socket).clone());
                 }
                 _ => {
-                    return Err(Error::usage(format!("the agent `{id}` has more than one socket"))
+                    return Err(Error::usage(format!("the agent `{id}` has more than a socket"))
                         .with_hint("name one socket, or files with keys"));
                 }
             }

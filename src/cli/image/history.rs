@@ -32,7 +32,7 @@ pub struct HistoryArguments {
     /// Show whole commands and IDs
     #[arg(long)]
     no_trunc: bool,
-    /// Show IDs alone
+    /// Show only IDs
     #[arg(short, long, conflicts_with = "format")]
     quiet: bool,
     /// Platform whose image is meant [default: that of this machine]

@@ -22,7 +22,7 @@ use crate::tree::Pattern;
 /// List the images that have names in the local store, the newest first
 #[derive(Debug, Args)]
 pub struct ImageListArguments {
-    /// Name of which all tags are listed, or one with a tag, or a pattern as in reference=PATTERN
+    /// Name to list with all its tags, or with one tag, or a pattern as in reference=PATTERN
     #[arg(value_name = "NAME[:TAG]")]
     name: Option<String>,
     /// Accepted, as with docker: nothing is hidden
@@ -45,7 +45,7 @@ pub struct ImageListArguments {
     /// Show whole IDs
     #[arg(long)]
     no_trunc: bool,
-    /// Show IDs alone
+    /// Show only IDs
     #[arg(short, long, conflicts_with = "format")]
     quiet: bool,
     /// Print JSON

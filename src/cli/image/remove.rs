@@ -12,7 +12,7 @@ use crate::store::LocalStore;
 /// What no name keeps is removed when the store is next pruned.
 #[derive(Debug, Args)]
 pub struct RemoveArguments {
-    /// Images: names, or IDs of which all names go
+    /// Images: names, or IDs to remove with all their names
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<String>,
     /// Remove all names of an ID that has several, and ignore images that do not exist

@@ -1,4 +1,4 @@
-//! `ocibake resolve`: Kubernetes manifests, kustomizations and Helm values with digests in the place of tags.
+//! `ocibake resolve`: Kubernetes manifests, kustomizations and Helm values with digests instead of tags.
 
 mod digests;
 mod files;
@@ -14,11 +14,11 @@ use crate::error::{Error, Result};
 use crate::plan::mention::MentionText;
 use crate::progress::{Event, Progress, WarningKind};
 
-/// Write Kubernetes manifests, kustomizations and Helm values with digests in the place of tags
+/// Write Kubernetes manifests, kustomizations and Helm values with digests instead of tags
 ///
 /// An image is known if a metadata file or a list of references lists it, or if it was built or pushed here under its name;
-/// then its registry is asked. Others stay as they are, unless --all asks their registries, too. What is written differs in the
-/// names of images alone: `image: NAME` in any document, `images` of a kustomization, and in Helm values `image` with
+/// then its registry is asked. Others stay as they are, unless --all asks their registries, too. What is written differs only
+/// in the names of images: `image: NAME` in any document, `images` of a kustomization, and in Helm values `image` with
 /// `repository` and `tag` or `digest`. Templates are left alone.
 #[derive(Debug, Args)]
 pub struct ResolveArguments {

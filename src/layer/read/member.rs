@@ -200,7 +200,7 @@ impl<R: Read> HeaderReader<'_, R> {
             b'5' => Kind::Directory,
             b'6' => Kind::Fifo,
             other => {
-                let what = format!("{} is of the type `{}`", path.escape_ascii(), other.escape_ascii());
+                let what = format!("{} has the type `{}`", path.escape_ascii(), other.escape_ascii());
                 return Err(self.wrong(&format!("{what}, which is not known")));
             }
         };

@@ -109,7 +109,7 @@ pub(super) fn read_one(
 pub(super) fn opened<'a>(descriptor: &Descriptor, open: &Open<'a>) -> Result<Box<dyn Read + Send + 'a>> {
     if !media_type::is_layer(&descriptor.media_type) {
         let kind = descriptor.media_type.escape_debug();
-        return Err(Error::input(format!("layer {} is of the type `{kind}`", descriptor.digest))
+        return Err(Error::input(format!("layer {} has the type `{kind}`", descriptor.digest))
             .with_hint("only tars can be unpacked, as they are or compressed with gzip or zstd"));
     }
     open(descriptor)

@@ -26,7 +26,7 @@ impl StandingRoot {
     /// topmost first. What was [`Provided`] and is as it was gives way to what was in its place.
     pub fn take(&mut self, lowers: &[PathBuf], provided: &[Provided], upper: &Path) -> Result<()> {
         let Some(mut marks) = self.marks.take() else {
-            return Err(Error::input("nothing was noted of the root before the command"));
+            return Err(Error::input("nothing was recorded about the root before the command"));
         };
         let restored = provided.iter().map(|file| self.give_back(file, lowers, &marks)).collect::<Result<Vec<_>>>()?;
         let restored: HashSet<&[u8]> = restored.into_iter().flatten().collect();

@@ -125,7 +125,7 @@ impl EngineApi {
         let (sender, pieces) = Pieces::channel();
         let activity = Arc::new(Activity::default());
         let body = || {
-            let again = || Error::new(ErrorKind::Io, format!("{} wants the image twice", self.kind));
+            let again = || Error::new(ErrorKind::Io, format!("{} asks for the image twice", self.kind));
             pieces.body(0, u64::MAX).ok_or_else(again)
         };
         let mut request = Request::new(Method::POST, url);

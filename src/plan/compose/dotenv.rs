@@ -108,7 +108,7 @@ impl<'a> DotenvReader<'a> {
         let fault = match next {
             Some(c) if !matches!(c, '=' | ':' | '\n') => {
                 self.at += end;
-                Some(format!("`{c}` cannot stand in the name of a variable"))
+                Some(format!("`{c}` cannot be part of the name of a variable"))
             }
             _ if name.contains(is_blank) => Some("there is a blank in the name of a variable".to_owned()),
             _ if name.is_empty() => Some("there is no name before the value".to_owned()),

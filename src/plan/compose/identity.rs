@@ -16,7 +16,9 @@ pub fn exposed(node: &YamlNode) -> Result<String> {
     match &node.value {
         NodeValue::Text(text) => Ok(text.clone()),
         NodeValue::Integer(number) => Ok(number.to_string()),
-        _ => Err(node.blame(Error::input(format!("a port is text or a whole number, and this is {}", node.kind())))),
+        _ => {
+            Err(node.blame(Error::input(format!("a port must be text or a whole number, but this is {}", node.kind()))))
+        }
     }
 }
 

@@ -110,7 +110,7 @@ impl<'a> Interpolation<'a> {
 
     fn put(&self, text: &str, result: &mut String) -> Result<()> {
         let left = self.left.get().checked_sub(text.len());
-        let too_much = || Error::input(format!("the values of variables come to more than {} MiB", LARGEST >> 20));
+        let too_much = || Error::input(format!("the values of variables take more than {} MiB", LARGEST >> 20));
         self.left.set(left.ok_or_else(too_much)?);
         result.push_str(text);
         Ok(())

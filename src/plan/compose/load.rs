@@ -87,7 +87,7 @@ impl<'a> Loading<'a> {
         let documents = yaml::read(&Arc::new(ComposeText { file: file.shown.clone(), text }))?;
         for document in &documents {
             if document.mapping().is_none() {
-                let error = format!("a compose file is a mapping of keys, and this is {}", document.kind());
+                let error = format!("a compose file must be a mapping of keys, but this is {}", document.kind());
                 return Err(document.blame(Error::input(error)));
             }
         }

@@ -20,14 +20,14 @@ pub fn command(node: YamlNode) -> Result<YamlNode> {
         NodeValue::List(values) => {
             let word = |value: &YamlNode| match value.scalar() {
                 Some(text) => Ok(value.with_text(text)),
-                None => {
-                    Err(value.blame(Error::input(format!("a word of a command is text, and this is {}", value.kind()))))
-                }
+                None => Err(value
+                    .blame(Error::input(format!("a word of a command must be text, but this is {}", value.kind())))),
             };
             Ok(node.with(NodeValue::List(values.iter().map(word).collect::<Result<_>>()?)))
         }
         _ => {
-            Err(node.blame(Error::input(format!("a command is text or a list of words, and this is {}", node.kind()))))
+            Err(node
+                .blame(Error::input(format!("a command must be text or a list of words, but this is {}", node.kind()))))
         }
     }
 }

@@ -141,7 +141,7 @@ impl<'a> YamlReader<'a> {
                 continue;
             }
             let Some(name) = key.text().map(str::to_owned) else {
-                let error = Error::input(format!("a key is text, and this is {}", key.kind()));
+                let error = Error::input(format!("a key must be text, but this is {}", key.kind()));
                 return Err(error.with_hint("put it between quotation marks").with_excerpt(place.excerpt()));
             };
             value.key = Some(place.clone());

@@ -178,7 +178,7 @@ impl InstructionParts<'_> {
         }
         Err(self
             .error(name, format!("`{}` cannot be the name of a stage", name.text()))
-            .with_hint("a name begins with a letter and goes on with letters, digits, `-`, `_` and `.`"))
+            .with_hint("a name begins with a letter, followed by letters, digits, `-`, `_` and `.`"))
     }
 
     fn arguments(&self) -> Result<Vec<Argument>> {
@@ -202,9 +202,9 @@ impl InstructionParts<'_> {
         let (name, _) = first_word(&self.rest);
         match name.text().to_uppercase().as_str() {
             "" => return Err(self.missing("`ONBUILD` needs an instruction", "ONBUILD COPY . /src")),
-            "ONBUILD" => return Err(self.error(&name, "`ONBUILD` cannot stand in `ONBUILD`")),
+            "ONBUILD" => return Err(self.error(&name, "`ONBUILD` is not allowed in `ONBUILD`")),
             name_of_trigger @ ("FROM" | "MAINTAINER") => {
-                return Err(self.error(&name, format!("`{name_of_trigger}` cannot stand in `ONBUILD`")));
+                return Err(self.error(&name, format!("`{name_of_trigger}` is not allowed in `ONBUILD`")));
             }
             _ => {}
         }

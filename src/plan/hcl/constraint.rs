@@ -60,7 +60,7 @@ impl Expression {
             return Err(self.place.error(format!("`{name}` takes no arguments")).with_hint(format!("write `{name}`")));
         }
         if name == "optional" {
-            return Err(self.place.error("`optional` stands only before the type of an attribute of an object"));
+            return Err(self.place.error("`optional` can only come before the type of an attribute of an object"));
         }
         if !WORDS.contains(&name) {
             return Err(self.unknown(name));

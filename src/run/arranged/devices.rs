@@ -82,7 +82,8 @@ fn no_device(name: &CStr, errno: Errno) -> Error {
             "the capability CAP_MKNOD is missing, or the container may not make devices: docker's defaults have both",
         ),
         Errno::ACCESS => error.with_hint(
-            "the file system of the store must not be mounted with `nodev`, and the container must be let use the device",
+            "the file system of the store must not be mounted with `nodev`, and the container must be allowed to use \
+                the device",
         ),
         _ => error,
     }

@@ -57,7 +57,7 @@ pub(super) fn supervise(socket: OwnedFd, command: &Supervised) -> Result<()> {
     let processes = processes.map_err(failed)?;
     let own = readlinkat(&processes, c"self", Vec::new()).map_err(failed)?;
     if own.to_bytes() != std::process::id().to_string().as_bytes() {
-        return Err(failed(Errno::SRCH).with_hint("/proc is not that of this program's own processes: mount it anew"));
+        return Err(failed(Errno::SRCH).with_hint("/proc is not that of this program's own processes: mount it again"));
     }
     leave_shared_directories().map_err(failed)?;
     // A call that waits for a busy processor waits twice: for the supervisor, and for its own turn after that.

@@ -28,7 +28,7 @@ pub(in crate::source) fn image(
 fn in_oci_terms(name: &str, layer: Descriptor) -> Result<Descriptor> {
     if !media_type::is_layer(&layer.media_type) {
         let kind = layer.media_type.escape_debug();
-        return Err(Error::input(format!("a layer of {name} is of the type `{kind}`, which is not read")));
+        return Err(Error::input(format!("a layer of {name} has the type `{kind}`, which is not supported")));
     }
     Ok(Descriptor { media_type: media_type::oci_layer(&layer.media_type), ..layer })
 }

@@ -92,7 +92,7 @@ impl<'a> CachedImage<'a> {
         match self.content().steps.get(key) {
             None => Ok(None),
             Some(Some(step)) => Ok(Some(step)),
-            Some(None) => Err(Error::integrity(format!("it has no layer that the step {key} came to"))),
+            Some(None) => Err(Error::integrity(format!("it has no layer that the step {key} produced"))),
         }
     }
 

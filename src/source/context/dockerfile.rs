@@ -143,7 +143,7 @@ fn missing(error: Error, named: DockerfilePlace<'_>, context: &OpenContext) -> E
         DockerfilePlace::File(path) if context.is_local && path.is_relative() && context.root.join(path).is_file() => {
             error.with_hint(format!("-f is relative to where you are: {} is there", context.root.join(path).display()))
         }
-        DockerfilePlace::File(_) => error.with_hint("check the path behind -f"),
-        _ => error.with_hint("-f names the Dockerfile if it is called otherwise or lies elsewhere"),
+        DockerfilePlace::File(_) => error.with_hint("check the path after -f"),
+        _ => error.with_hint("use -f if the Dockerfile has another name or is elsewhere"),
     }
 }

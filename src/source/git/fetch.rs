@@ -135,7 +135,7 @@ impl FetchRepository<'_> {
             let branch = answer.lines().find_map(|line| line.strip_prefix("ref: ")?.strip_suffix("\tHEAD"));
             let Some(branch) = branch else {
                 return Err(Error::not_found(format!("{}: it has no default branch", self.url))
-                    .with_hint("name a branch, a tag or a commit behind a `#`"));
+                    .with_hint("name a branch, a tag or a commit after a `#`"));
             };
             let default_branch = branch.strip_prefix("refs/heads/").map(str::to_owned);
             return Ok(WantedReference { source: branch.to_owned(), local: branch.to_owned(), default_branch });

@@ -72,7 +72,7 @@ fn place(work_tree: &Path, path: &str, url: &GitUrl) -> Result<PathBuf> {
         place.push(part);
         let is_odd = matches!(part, "" | "." | "..") || part.eq_ignore_ascii_case(".git");
         if is_odd || fs::symlink_metadata(&place).is_ok_and(|status| !status.is_dir()) {
-            let complaint = format!("the submodule at `{}` would lie elsewhere", path.escape_debug());
+            let complaint = format!("the submodule at `{}` would be outside of its place", path.escape_debug());
             return Err(failed(ACTION, url, &complaint));
         }
     }

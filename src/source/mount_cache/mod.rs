@@ -198,7 +198,7 @@ impl<'a> MountCache<'a> {
     fn entry(&self, mount: &NamedMount, tag: &str, is_exact: bool) -> Result<Option<MountEntry>> {
         let Some(entry) = self.repository.find(tag)? else { return Ok(None) };
         if entry.of != mount.of || is_exact && entry.key != mount.key {
-            return Err(Error::integrity("what is there is of another mount, or for other lock files"));
+            return Err(Error::integrity("what is there belongs to another mount, or to other lock files"));
         }
         if !self.keys.are_content_with(&entry.statement(), entry.signature.as_deref()) {
             return Err(Error::integrity("what is there is not signed with a key that is trusted"));

@@ -240,7 +240,7 @@ fn unpacked(path: &Path) -> Result<File> {
     let unpack = read::MultiGzDecoder::new(BufReader::new(file));
     if io::copy(&mut unpack.take(limit + 1), &mut plain).map_err(failed)? > limit {
         return Err(Error::input(format!("{} unpacks to more than {limit} bytes", path.display()))
-            .with_hint("if it is to be so large, unpack it with gunzip first"));
+            .with_hint("if it is meant to be so large, unpack it with gunzip first"));
     }
     plain.seek(SeekFrom::Start(0)).map_err(failed)?;
     Ok(plain)

@@ -294,7 +294,7 @@ fn mistakes_are_told_with_their_line() {
         ),
         (
             "[image.a]\nplatforms = [\"windows/amd64\"]\nbase = \"target:b\"\n[image.b]\nplatforms = [\"linux/amd64\"]\n[[image.b.layer]]\nadd = [{ from = \"ocibake.toml\", to = \"/x\" }]\n",
-            &["target a: the target b is for linux/amd64, and nothing for windows/amd64 can stand on it"],
+            &["target a: the target b is for linux/amd64, and nothing for windows/amd64 can be based on it"],
         ),
         ("[image.a]\n[[image.a.layer]]\nadd = [{ from = \"none\", to = \"/x\" }]\n", &["ocibake.toml:3:17", "none"]),
     ] {

@@ -71,7 +71,7 @@ fn a_file_that_is_missing_or_none_is_told() {
     let tree = Tree::new().file("context/sub/Dockerfile", "x").directory("context/d").plant();
     let error = found(&tree, DockerfilePlace::Not, "").unwrap_err();
     assert_eq!(error.kind, ErrorKind::NotFound);
-    assert!(error.hint.unwrap().contains("-f names the Dockerfile"));
+    assert!(error.hint.unwrap().contains("use -f if the Dockerfile has another name"));
     let error = found(&tree, DockerfilePlace::File(Path::new("sub/Dockerfile")), "").unwrap_err();
     assert_eq!(error.kind, ErrorKind::NotFound);
     assert!(error.hint.unwrap().contains("-f is relative to where you are"));

@@ -164,7 +164,7 @@ fn windows_and_other_systems_do_not_stand_on_each_other() {
     }
     let (_linux, named) = base("linux");
     let outcome = build(&on_base, &[&WINDOWS[..], &["--build-context", &named]].concat()).failure(1);
-    outcome.says(&["is for linux/amd64, and nothing for windows/amd64 can stand on it", "1 | FROM base"]);
+    outcome.says(&["is for linux/amd64, and nothing for windows/amd64 can be based on it", "1 | FROM base"]);
     let mixed = context("FROM --platform=windows/amd64 base\nCOPY app.exe /\n");
     let (_windows, named) = base("windows");
     let outcome = build(&mixed, &["--platform", "linux/amd64", "--build-context", &named]).failure(1);
@@ -197,7 +197,7 @@ fn its_files_alone_are_no_output() {
     let out = context.path().join("out.tar");
     let output = format!("type=tar,dest={}", out.display());
     let outcome = build(&context, &[&WINDOWS[..], &["-o", &output]].concat()).failure(1);
-    outcome.says(&["the files of an image for windows/amd64 cannot be written alone", "-o type=oci"]);
+    outcome.says(&["cannot write only the files of an image for windows/amd64", "-o type=oci"]);
     assert!(!out.exists());
 }
 

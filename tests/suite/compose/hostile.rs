@@ -32,7 +32,7 @@ fn what_is_deep_has_an_end() {
     Case::of(&deep).run(&["config"]).failure(1).says(&["defaults are nested more than 100 deep"]);
     let many = format!("services: {{a: {{image: x, command: \"{}\"}}}}\n", "$A".repeat(1000));
     let case = Case::of(&many).variable("A", "x".repeat(100_000));
-    case.run(&["config"]).failure(1).says(&["the values of variables come to more than 16 MiB"]);
+    case.run(&["config"]).failure(1).says(&["the values of variables take more than 16 MiB"]);
 }
 
 #[test]

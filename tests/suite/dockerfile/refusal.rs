@@ -101,7 +101,7 @@ fn stages_have_names_of_letters() {
       |
     1 | FROM a AS 1st
       |           ^^^
-    hint: a name begins with a letter and goes on with letters, digits, `-`, `_` and `.`
+    hint: a name begins with a letter, followed by letters, digits, `-`, `_` and `.`
     ");
     insta::assert_snapshot!(refusal("FROM a build"), @r"
     `FROM` takes an image, or an image and a name
@@ -184,9 +184,9 @@ fn wrong_arguments_are_shown() {
         ("HEALTHCHECK --interval=50ns CMD x", "`--interval` cannot be less than 1ms"),
         ("HEALTHCHECK --timeout=3 CMD x", "`3` is not a duration"),
         ("HEALTHCHECK --retries=-1 CMD x", "`-1` is not a number of retries"),
-        ("ONBUILD ONBUILD RUN x", "`ONBUILD` cannot stand in `ONBUILD`"),
-        ("ONBUILD from x", "`FROM` cannot stand in `ONBUILD`"),
-        ("ONBUILD MAINTAINER x", "`MAINTAINER` cannot stand in `ONBUILD`"),
+        ("ONBUILD ONBUILD RUN x", "`ONBUILD` is not allowed in `ONBUILD`"),
+        ("ONBUILD from x", "`FROM` is not allowed in `ONBUILD`"),
+        ("ONBUILD MAINTAINER x", "`MAINTAINER` is not allowed in `ONBUILD`"),
         ("COPY a <<E\nE", "a heredoc cannot be the destination of `COPY`"),
         ("RUN <<E\na", "the heredoc `E` has no end"),
         ("RUN --mount=from=$x,target=/y a", "the `from` of a mount cannot hold variables"),

@@ -341,7 +341,7 @@ fn an_entry_that_somebody_has_changed_is_refused() {
         ("its `Raw` is not the manifest", |entry| entry["Raw"] = json!(BASE64_STANDARD.encode("{}"))),
         ("its `Raw` is not base64", |entry| entry["Raw"] = json!("%")),
         ("its `Raw` is not the manifest", |entry| entry["Descriptor"]["digest"] = json!(digest(b"another"))),
-        ("it is not of the type of a manifest", |entry| {
+        ("its type is not that of a manifest", |entry| {
             entry["Descriptor"]["mediaType"] = json!("application/vnd.oci.image.index.v1+json")
         }),
     ];

@@ -98,7 +98,7 @@ fn a_link_is_to_the_image_for_the_platform() {
 #[test]
 fn targets_that_cannot_be_one_build_are_refused() {
     let a = || target("a", two_stages(), "/here", &[]);
-    assert_eq!(error(vec![a(), a()]).message, "there are two targets of the name a");
+    assert_eq!(error(vec![a(), a()]).message, "two targets have the name a");
     let mut other = target("b", two_stages(), "/here", &[]);
     other.plan.settle(&Arc::new(RunSettings { isolation: Isolation::Chroot, ..RunSettings::default() }), 7);
     assert_eq!(other.plan.targets[0].created, 7);

@@ -274,7 +274,7 @@ fn a_file_that_is_no_good_is_named_with_the_line() {
         (table.replace("registry.e", "https://registry.e"), 2, "a location and a prefix must not have a scheme"),
         (table.replace("registry.example", "registry/org"), 2, "`registry/org` is not a host, with or without a path"),
         (format!("{table}prefix = \"Not A Host\"\n"), 3, "`Not A Host` is not a host"),
-        (format!("{table}prefix = \"*.example/org\"\n"), 3, "`*.` stands before a host alone"),
+        (format!("{table}prefix = \"*.example/org\"\n"), 3, "`*.` can only come before a host"),
         ("[[registry]]\nprefix = \"a.example\"\n".to_owned(), 1, "this registry has a prefix, but no location"),
         ("[[registry]]\ninsecure = true\n".to_owned(), 1, "this registry has neither a prefix nor a location"),
         (format!("{table}[[registry.mirror]]\ninsecure = true\n"), 3, "this mirror has no location"),

@@ -76,7 +76,7 @@ const SPOILS: [(Spoil, &[&str]); 9] = [
             manifest["annotations"]["dev.ocibake.cache-mount.of"] = json!(digest(b"another mount"));
             put(registry, names, manifest.to_string().as_bytes());
         },
-        &["of another mount, or for other lock files"],
+        &["belongs to another mount, or to other lock files"],
     ),
     (
         |registry, names, mut manifest| {
@@ -138,7 +138,7 @@ fn what_was_filled_for_other_lock_files_is_not_taken_for_that_of_these() {
     registry.remove_manifest(names.iter().find(|name| **name != exact).unwrap());
     manifest["annotations"]["dev.ocibake.cache-mount.key"] = json!(digest(b"other lock files"));
     put(&registry, &[exact], manifest.to_string().as_bytes());
-    is_not_used(&registry, "", &["of another mount, or for other lock files"], "key");
+    is_not_used(&registry, "", &["belongs to another mount, or to other lock files"], "key");
 }
 
 #[test]

@@ -39,7 +39,7 @@ pub fn make(order: &BakeOrder<'_>, request: PlanRequest<'_>, environment: &Envir
     }
     if order.remote.is_some() {
         return Err(Error::usage("--plan is for the files of a checkout, but these come from elsewhere")
-            .with_hint("check them out, and name the targets alone"));
+            .with_hint("check them out, and name only the targets"));
     }
     let planned = with_platforms(order.resolved);
     let looked_up = to_look_up(&planned);

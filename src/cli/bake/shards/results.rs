@@ -110,7 +110,7 @@ impl<'a> Results<'a> {
         let wrong = |error: Error| {
             let message = format!("{name} is not a result: {}", error.message);
             Error { message, ..error }
-                .with_hint("whoever may push there may have set it: remove the tag, or make a new plan")
+                .with_hint("anyone who may push there may have set it: remove the tag, or make a new plan")
         };
         let Some(found) = repository.find(name.tag().unwrap_or_default())? else { return Ok(None) };
         if !media_type::is_index(&found.media_type) || found.size > RESULT_LIMIT {

@@ -260,7 +260,7 @@ fn warn_of_same(listed: &[Descriptor]) {
         let Some(platform) = &image.platform else { continue };
         if let Some(other) = known.insert(platform, image) {
             let (other, one) = (other.digest, image.digest);
-            tell(&format!("warning: {other} and {one} are both listed for {platform}: whoever pulls gets the first"));
+            tell(&format!("warning: {other} and {one} are both listed for {platform}: a pull gets the first"));
             return;
         }
     }

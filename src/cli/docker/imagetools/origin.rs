@@ -109,8 +109,7 @@ impl WantedDescriptor {
         }
         match &self.media_type {
             Some(kind) if !kind.is_empty() && *kind != found.media_type => {
-                let message =
-                    format!("{digest} is of the type `{}`, and its descriptor says `{kind}`", found.media_type);
+                let message = format!("{digest} has the type `{}`, and its descriptor says `{kind}`", found.media_type);
                 Err(Error::integrity(message))
             }
             _ => Ok(()),

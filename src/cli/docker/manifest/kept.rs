@@ -164,7 +164,7 @@ fn read(path: &Path, list: &Reference) -> Result<Option<ListEntry>> {
     }
     let descriptor = document.descriptor;
     if !media_type::is_manifest(&descriptor.media_type) {
-        return Err(refused("it is not of the type of a manifest"));
+        return Err(refused("its type is not that of a manifest"));
     }
     let manifest = match document.raw.filter(|raw| !raw.is_empty()) {
         Some(raw) => Some(BASE64_STANDARD.decode(raw).map_err(|_| refused("its `Raw` is not base64"))?),

@@ -256,7 +256,7 @@ fn warn_of_same(entries: &[ListEntry]) {
         };
         if let (Some(other), Some(platform)) = (entries[..at].iter().find(is_same), &entry.descriptor.platform) {
             let (other, one) = (&other.reference, &entry.reference);
-            tell(&format!("warning: {other} and {one} are both listed for {platform}: whoever pulls gets the first"));
+            tell(&format!("warning: {other} and {one} are both listed for {platform}: a pull gets the first"));
         }
     }
 }

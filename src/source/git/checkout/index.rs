@@ -192,7 +192,7 @@ impl Index {
 
     fn malformed(&self) -> Error {
         Error::input(format!("{} is not an index of git", self.path.display()))
-            .with_hint("`git reset` writes it anew from the commit")
+            .with_hint("`git reset` rewrites it from the commit")
     }
 }
 
