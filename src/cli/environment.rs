@@ -199,7 +199,7 @@ fn may_be_written(path: &Path) -> bool {
     nearest.is_some_and(|nearest| access(nearest, Access::WRITE_OK | Access::EXEC_OK).is_ok())
 }
 
-/// Reads the value of `SOURCE_DATE_EPOCH`. Fails for one that is no number of seconds.
+/// Reads the value of `SOURCE_DATE_EPOCH`. Fails for one that is not a number of seconds.
 pub fn epoch(text: &str) -> Result<i64> {
     let wrong = |_| Error::usage(format!("SOURCE_DATE_EPOCH is `{text}`"));
     text.parse().map_err(wrong).map_err(|error| error.with_hint("it must be a number of seconds since 1970"))

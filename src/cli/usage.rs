@@ -42,7 +42,7 @@ pub fn told(mut error: clap::Error) -> clap::Error {
     error
 }
 
-/// Returns the word that is no command, if that is what is wrong.
+/// Returns the word that is not a command, if that is what is wrong.
 pub fn unknown_command(error: &clap::Error) -> Option<String> {
     let is_unknown = error.kind() == ErrorKind::InvalidSubcommand;
     text(error, ContextKind::InvalidSubcommand).filter(|_| is_unknown)

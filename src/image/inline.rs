@@ -75,7 +75,7 @@ mod tests {
         assert_eq!((other.len(), &other["foreign"]), (2, &json!(1)));
         assert_eq!(inline_steps(&config(&other[FIELD])).unwrap(), steps);
         assert_eq!(other[FIELD][1].as_object().unwrap().len(), 2, "what there is not is not said");
-        // An image on that one says nothing of these steps, and one without any has not a byte of it.
+        // An image on that one says nothing about these steps, and one without any has not a byte of it.
         assert_eq!(with_steps(other, &[]), Map::from([("foreign".to_owned(), json!(1))]));
         let many = vec![step("a", None, None); MOST_STEPS + 1];
         assert_eq!(inline_steps(&config(&with_steps(Map::new(), &many)[FIELD])).unwrap().len(), MOST_STEPS);

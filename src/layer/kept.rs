@@ -3,7 +3,7 @@
 //!
 //! Files and directories have [`OWNER`]. Links and FIFOs can have no attribute of users; theirs is a capability, which means
 //! nothing there and which the kernel keeps for who is root of the namespace. A device is an empty file whose attribute says
-//! what it is. What belongs to root and is no device has neither.
+//! what it is. What belongs to root and is not a device has neither.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::CStr;
@@ -84,7 +84,7 @@ impl Kept {
         Some((if is_plain { OWNER } else { CAPABILITY }, value))
     }
 
-    /// Returns what [`OWNER`] says; root where it is none of ours.
+    /// Returns what [`OWNER`] says; root where it is not ours.
     pub fn of_plain(value: &[u8]) -> Kept {
         let Some([user, group, kind, major, minor]) = numbers(value) else { return Kept::default() };
         let device = matches!(kind, 1 | 2).then_some(Device { is_block: kind == 2, major, minor });

@@ -13,7 +13,7 @@ pub(super) const OVERLAY_OPAQUE: &str = "user.overlay.opaque";
 /// lying about, or a try to make overlayfs show other things than the layers have.
 const OVERLAY_XATTRS: [&[u8]; 2] = [b"user.overlay.", b"trusted.overlay."];
 
-/// Overlay's whiteout, which is no device that any machine has.
+/// Overlay's whiteout, which is not a device that any machine has.
 pub(super) const OVERLAY_WHITEOUT: Kind = Kind::CharacterDevice { major: 0, minor: 0 };
 
 /// Returns a lower directory of a change, in which first `removed` goes and then `entries`, sorted by path, come, so that

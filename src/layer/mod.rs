@@ -7,7 +7,7 @@
 //! - `unpack`: that file system on disk. [`unpack_all()`] reads layers once and brings them to disk meanwhile; where what is to be is
 //!   known already, [`unpack()`] brings that to disk, and [`flatten()`] into one tar.
 //! - `lower`: changes as directories that overlayfs is mounted of; `upper`: changes that were made in what is mounted;
-//!   `stack`: what such directories hold together, `same`: what in them is no change, and `standing`: the same as a copy, for where overlayfs is not to
+//!   `stack`: what such directories hold together, `same`: what in them is not a change, and `standing`: the same as a copy, for where overlayfs is not to
 //!   be had; `kept`: the owners of files where all files have one; `kept_tree`: what is in a directory that commands keep.
 
 mod kept;

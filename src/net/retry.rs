@@ -68,7 +68,7 @@ impl<'p> Tries<'p> {
 
     /// Returns when it is time for another try, or at once, with the failure's error, if there is to be none.
     ///
-    /// Where the server says itself how long to wait, that is no failure until it adds up to the longest wait: many
+    /// Where the server says itself how long to wait, that is not a failure until it adds up to the longest wait: many
     /// requests share what it grants, and which of them are served first is left to chance.
     pub fn next(&mut self, failure: Failure) -> Result<()> {
         let asked = failure.passing.as_ref().and_then(|passing| passing.asked).map(|asked| asked.wait);

@@ -23,7 +23,7 @@ pub struct Descriptor {
     /// The annotations of this pointer; the content may have others of its own.
     #[serde(default, skip_serializing_if = "Map::is_empty", deserialize_with = "map")]
     pub annotations: Map<String>,
-    /// None where it says nothing of the processor.
+    /// None where it says nothing about the processor.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "Platform::deserialize_stated")]
     pub platform: Option<Platform>,
     /// Fields that this type does not name, kept as they came.
@@ -67,7 +67,7 @@ impl Descriptor {
         self.platform.as_ref().is_some_and(|platform| platform.os == "unknown")
     }
 
-    /// Returns the digest of the image that it attests to, as BuildKit has it in an index; none if it is no attestation.
+    /// Returns the digest of the image that it attests to, as BuildKit has it in an index; none if it is not an attestation.
     pub fn attested(&self) -> Option<&str> {
         self.annotations.get(ATTESTED).map(String::as_str).filter(|_| self.is_attestation())
     }

@@ -83,7 +83,7 @@ pub fn is_of_no_kind(media_type: &str) -> bool {
     matches!(media_type, "" | "application/octet-stream" | "application/json" | "text/html")
 }
 
-/// Refuses what is no manifest of a type that is read; `what` has this type.
+/// Refuses what is not a manifest of a type that is read; `what` has this type.
 pub fn check_manifest(what: &str, media_type: &str) -> Result<()> {
     check_schema(what, media_type)?;
     if is_manifest(media_type) {

@@ -62,7 +62,7 @@ fn check_place(output: &Output) -> Result<()> {
     }
 }
 
-/// Refuses an image whose config tells of more or fewer layers than its manifest. What is not an image, or says nothing of its
+/// Refuses an image whose config tells of more or fewer layers than its manifest. What is not an image, or says nothing about its
 /// layers, is not looked at; nor is what a registry has, to which it goes as it is.
 pub(super) fn check_layers(item: &ReadEntry<'_>) -> Result<()> {
     let store = item.entry.image.store;
@@ -80,7 +80,7 @@ pub(super) fn check_layers(item: &ReadEntry<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Refuses outputs that need the bytes of a layer which is to be had from elsewhere, if its store does not have them; where
+/// Refuses outputs that need the bytes of a layer which is available from elsewhere, if its store does not have them; where
 /// the other outputs go without such a layer, a warning says so.
 pub(super) fn check_foreign(outputs: &[Output], item: &ReadEntry<'_>, progress: Progress<'_>) -> Result<()> {
     for layer in item.graph.foreign()? {

@@ -18,7 +18,7 @@ pub fn of(manifest: &ImageManifest, names: Vec<String>) -> DockerImage {
 
 /// Returns what docker is told of an OCI archive with these images, so that versions that know no layouts load it, and podman,
 /// which takes but one image out of a layout, loads all. Docker gets one platform of each: linux/amd64 whichever machine this
-/// is, or the first where there is no such. What is not an image, or goes without a layer that is to be had from elsewhere, is
+/// is, or the first where there is no such. What is not an image, or goes without a layer that is available from elsewhere, is
 /// not in it.
 pub fn of_all(items: &[ReadEntry<'_>]) -> Vec<DockerImage> {
     let image = |item: &ReadEntry<'_>| Some(of(&chosen(item)?, item.tags().iter().map(layout::full_name).collect()));

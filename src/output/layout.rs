@@ -99,7 +99,7 @@ fn enter(index: &mut ImageIndex, items: &[ReadEntry<'_>]) {
     for BundleEntry { image, short_names, referrers } in items.iter().map(|item| item.entry) {
         let full = image.names.iter().map(|name| EnteredName {
             short: tag(name),
-            // A tag that several images have says not which is meant.
+            // A tag that several images have does not say which is meant.
             shown: if shared.contains(&tag(name)) { full_name(name) } else { tag(name) },
             full: Some(full_name(name)),
         });
@@ -123,7 +123,7 @@ fn enter(index: &mut ImageIndex, items: &[ReadEntry<'_>]) {
 
 /// A name in an `index.json`.
 struct EnteredName {
-    /// The tag, or all of a name that says not in which repository.
+    /// The tag, or all of a name that does not say in which repository.
     short: String,
     /// What tools other than containerd know.
     shown: String,

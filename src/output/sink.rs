@@ -38,7 +38,7 @@ impl Sink {
     }
 }
 
-/// Opens the standard output for what is no text.
+/// Opens the standard output for what is not text.
 pub(super) fn standard_output() -> Result<File> {
     let opened = io::stdout().as_fd().try_clone_to_owned().map(File::from);
     opened.map_err(|source| Error::io("write to", TITLE, source))

@@ -143,7 +143,7 @@ pub fn faults(labels: &Map<String>) -> Vec<String> {
 
 /// Returns the web address of a repository, from the URL of a git remote: `git@host:org/x.git`,
 /// `ssh://git@host/org/x.git` and `https://user:token@host/org/x` are all `https://host/org/x`. It never holds user,
-/// password, query or fragment. None is returned for what is no address on a network (paths, `file:`), and where it is
+/// password, query or fragment. None is returned for what is not an address on a network (paths, `file:`), and where it is
 /// unclear what is host and what is password.
 pub fn source(remote: &str) -> Option<String> {
     let (scheme, authority, path) = match remote.split_once("://") {

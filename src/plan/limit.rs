@@ -24,7 +24,7 @@ const RESOURCES: &[&str] = &[
     "stack",
 ];
 
-/// The limit of a resource for each process, as setrlimit(2) has it. None is no limit.
+/// The limit of a resource for each process, as setrlimit(2) has it. None means that there is no limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResourceLimit {
     /// The resource in lower case, without `RLIMIT_`.

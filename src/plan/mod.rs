@@ -137,7 +137,7 @@ pub struct BaseImage {
     pub name: String,
     /// The digest that the name stands for: of an index, or of the manifest itself.
     pub root: Digest,
-    /// The digest of the manifest for the platform; equal to `root` if that is no index.
+    /// The digest of the manifest for the platform; equal to `root` if that is not an index.
     pub manifest: Digest,
     /// The lowest first, as many as the config has diff_ids.
     pub layers: Vec<Descriptor>,

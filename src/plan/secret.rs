@@ -51,7 +51,7 @@ impl FromStr for NamedSecret {
         let fields =
             csv_fields(text).ok_or_else(|| refuse("quotation marks must be around a whole option".to_owned()))?;
         for field in &fields {
-            // What is no option of it may be the secret itself, and so it is not shown.
+            // What is not an option of it may be the secret itself, and so it is not shown.
             let Some((key, value)) = field.split_once('=') else {
                 return Err(refuse("an option of a secret has no `=`".to_owned()));
             };

@@ -29,7 +29,7 @@ pub(crate) fn expand(text: &str, mut value: impl FnMut(&str) -> Result<String>) 
     Ok(expanded)
 }
 
-/// Returns the error for a placeholder that is none of `known`.
+/// Returns the error for a placeholder that is not one of `known`.
 pub(crate) fn unknown(name: &str, known: &[&str]) -> Error {
     let error = Error::input(format!("unknown placeholder `{{{name}}}`"));
     error.with_hint(match suggestion(name, known.iter().copied()) {

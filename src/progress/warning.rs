@@ -50,7 +50,7 @@ pub enum WarningKind {
     EngineLeftOut,
     /// An output lies among what is added, and so goes into the next build.
     OutputAmongInputs,
-    /// An archive or layout goes without a layer that is to be had from elsewhere.
+    /// An archive or layout goes without a layer that is available from elsewhere.
     ForeignLayerLeftOut,
     /// Older versions of docker cannot load the zstd layers of a docker archive.
     ZstdInDockerArchive,

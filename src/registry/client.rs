@@ -45,7 +45,7 @@ impl Client {
         Ok(self.settings.is_insecure(host)? || self.insecure)
     }
 
-    /// Returns what shows a server at `host[:port]`, which is no registry, the user and the password that are kept for it, if
+    /// Returns what shows a server at `host[:port]`, which is not a registry, the user and the password that are kept for it, if
     /// there are any.
     pub(crate) fn password_for(&self, host: &str) -> Result<Option<HeaderValue>> {
         match self.connection.credentials.find(host)?.credential(None) {

@@ -82,7 +82,7 @@ impl Store for Mirrored<'_> {
         self.ask(|source| source.has(descriptor))
     }
 
-    /// From the first that lists any: a mirror need not know of them, which is no failure of it.
+    /// From the first that lists any: a mirror need not know of them, which is not a failure of it.
     fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
         let mut sources = self.sources.iter().skip(self.first.load(Ordering::Relaxed)).peekable();
         while let Some(source) = sources.next() {

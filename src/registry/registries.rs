@@ -56,7 +56,7 @@ enum Usage {
     TagOnly,
 }
 
-/// Where an image is to be had.
+/// Where an image is available.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ImagePlace {
     pub reference: Reference,

@@ -15,7 +15,7 @@ use crate::plan::version;
 pub struct Pushed {
     /// The digest of its manifest or index.
     pub root: Digest,
-    /// The version of the tag which was asked for; none for a branch, or a tag that is no version.
+    /// The version of the tag which was asked for; none for a branch, or a tag that is not a version.
     pub version: Option<Version>,
 }
 

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::output::{self, Bundle, Means, Output, OutputImage, Uploaded};
 
 /// Writes `image` to each of `outputs`, in their order, once all of them have passed [`check`](output::check); then
-/// sets its tags in registries. A name with a digest alone is no tag.
+/// sets its tags in registries. A name with a digest alone is not a tag.
 pub fn write(outputs: &[Output], image: OutputImage<'_>, means: &Means<'_>) -> Result<()> {
     set_tags(&output::write(outputs, image, means)?, means)
 }

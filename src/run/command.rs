@@ -240,7 +240,7 @@ fn enter(directory: &CStr) -> Result<(), Errno> {
 }
 
 /// Refuses a program that the kernel would find by a link of procfs, or whose interpreter it would: until the command runs,
-/// such a link can lead to this program's own file, which is none of the root's. Nothing else runs in the root yet.
+/// such a link can lead to this program's own file, which does not belong to the root. Nothing else runs in the root yet.
 fn check_program(program: &CStr, interpreters: usize) -> Result<(), Errno> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = match openat2(CWD, program, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS) {

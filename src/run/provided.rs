@@ -1,4 +1,4 @@
-//! The files that a command finds in `/etc` and that are none of the image's.
+//! The files that a command finds in `/etc` and that do not belong to the image.
 
 /// The name of the machine: the one that docker gives, so that what asks for it finds the same everywhere.
 pub(super) const HOST_NAME: &str = "buildkitsandbox";

@@ -21,7 +21,7 @@ use crate::net::Stop;
 pub struct Sandbox {
     rung: Rung,
     is_stacking: bool,
-    /// It has a `/proc` of its own, too, which is not to be had where parts of this program's own are hidden.
+    /// It has a `/proc` of its own, too, which is not available where parts of this program's own are hidden.
     has_processes: bool,
     /// `/proc` and `/sys` are served where they cannot be mounted.
     is_serving: bool,
@@ -192,7 +192,7 @@ fn unusable(failed: Vec<(Rung, Error)>) -> Error {
     let found = Error::new(ErrorKind::Io, namespace::UNUSABLE);
     let refused = namespace::passage().map(|passage| &passage.refused[..]).unwrap_or_default();
     if refused.is_empty() {
-        // What is for other places says nothing of this one.
+        // What is for other places says nothing about this one.
         let (fitting, others): (Vec<_>, Vec<_>) = failed.into_iter().partition(|(rung, _)| rung.fits());
         let best = fitting.into_iter().chain(others).next();
         let best = best.map_or_else(|| Error::input("this isolation is not available here"), |(_, error)| error);

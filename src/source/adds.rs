@@ -27,7 +27,7 @@ pub struct Added {
     pub roles: Vec<Role>,
 }
 
-/// Puts `found` together. Two that disagree about one path are an error, and so is one that goes through what is no directory.
+/// Puts `found` together. Two that disagree about one path are an error, and so is one that goes through what is not a directory.
 pub fn together(mut found: Vec<FoundEntry>, adds: &[Add], modified: Modified) -> Result<Added> {
     found.par_sort_by(|a, b| a.entry.path.cmp(&b.entry.path));
     let twins = |number: &usize| found[*number].entry.path == found[*number + 1].entry.path;

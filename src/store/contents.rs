@@ -144,7 +144,7 @@ pub(super) struct DocumentFields {
 impl Keyed for DocumentFields {}
 
 impl DocumentFields {
-    /// Reads them; none for what is no document.
+    /// Reads them; none for what is not a document.
     pub fn of(bytes: &[u8]) -> Option<Self> {
         from_json("a document", bytes).ok()
     }
@@ -202,7 +202,7 @@ fn digest_of(name: &str) -> Option<Digest> {
     format!("sha256:{name}").parse().ok()
 }
 
-/// Calls `each` with every entry of `directory` and its name. That one vanishes meanwhile is no error.
+/// Calls `each` with every entry of `directory` and its name. That one vanishes meanwhile is not an error.
 fn visit(directory: &Path, mut each: impl FnMut(&DirEntry, &str) -> io::Result<()>) -> Result<()> {
     let failed = |source| Error::io("list", directory, source);
     for entry in fs::read_dir(directory).map_err(failed)? {

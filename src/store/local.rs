@@ -29,7 +29,7 @@ use crate::tree::{Content, Spool};
 /// The store of builds: `blobs/sha256/<hex>` has their blobs, as in an OCI layout, `names/<hex>` the
 /// [names of images](super::NamedImage), `records/<hex>` what builds and pushes want to remember of a blob, [`unpacked/<hex>`](Self::unpacked) what layers unpack to, `caches/` the directories that commands
 /// keep, and `tmp/` what is in the making. A record is the SHA-256 of what follows, the key that it lies
-/// under, the digest of the blob that it is of, and the content: what was moved to the place of another is no record.
+/// under, the digest of the blob that it is of, and the content: what was moved to the place of another is not a record.
 ///
 /// Nobody but its owner may look into it, as with docker's and podman's. Blobs and records are regular files; whatever else
 /// stands in the place of one is not there, and goes.
@@ -73,7 +73,7 @@ const LOCK: &str = "lock";
 const DIRECTORIES: [&str; 8] = ["blobs", BLOBS, CACHES, NAMES, NOTES, RECORDS, UNPACKED, PENDING];
 const ALL_THERE_IS: [&str; 8] = ["blobs", CACHES, NAMES, NOTES, RECORDS, UNPACKED, PENDING, LOCK];
 
-/// The size of the largest record, in bytes; what is larger is none of ours.
+/// The size of the largest record, in bytes; what is larger is not ours.
 const LARGEST_RECORD: u64 = 1 << 30;
 
 /// The leftovers of a killed build in `tmp/` are removed once nothing has written to them for this long.

@@ -42,7 +42,7 @@ pub(super) fn prepare(root: &Path, paths: &[&str], names: &[&str]) -> Result<Raw
     Ok(allowed)
 }
 
-/// Opens the directory at `path`, which is no link.
+/// Opens the directory at `path`, which is not a link.
 pub(super) fn open_directory(path: &Path) -> Result<OwnedFd> {
     open_no_link(path).map_err(|source| failed(path, source))
 }
@@ -59,7 +59,7 @@ pub(super) fn narrow_files(directory: &Path) -> Result<()> {
         let path = entry.map_err(|source| failed(directory, source))?.path();
         match regular::open_no_link(&path) {
             Ok(file) => drop(narrow(&OwnedFd::from(file), &path)?),
-            // What is no file is mended when it is in the way.
+            // What is not a file is mended when it is in the way.
             Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::NotFound) => {}
             Err(error) => return Err(failed(&path, error)),
         }
@@ -108,7 +108,7 @@ fn of_another(path: &Path, owner: u32) -> Error {
         .with_hint(format!("{HINT}: the owner of a store decides what is built from it"))
 }
 
-/// Opens the directory at `path` in `top`, which is no link, and makes it if it is missing.
+/// Opens the directory at `path` in `top`, which is not a link, and makes it if it is missing.
 fn open_or_make(top: &OwnedFd, path: &str, shown: &Path) -> Result<OwnedFd> {
     match DirBuilder::new().mode(0o700).create(shown) {
         // A umask may have taken something of it.

@@ -258,7 +258,7 @@ fn order(item: &Item) -> (SystemTime, Digest) {
     (item.used, item.digest)
 }
 
-/// Removes what is at `path`. That it is gone already is no error.
+/// Removes what is at `path`. That it is gone already is not an error.
 pub(super) fn remove(path: &Path) -> Result<()> {
     match pending::remove(path) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path, source)),

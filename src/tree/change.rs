@@ -118,7 +118,7 @@ impl<'n> Comparison<'n> {
         }
     }
 
-    /// Returns whether two objects that are no directories look the same and have the same names.
+    /// Returns whether two objects that are not directories look the same and have the same names.
     fn are_alike(&mut self, from: &Node, to: &Node) -> bool {
         let (Object::Other(kind), Object::Other(other)) = (from.object(), to.object()) else { return false };
         if kind != other || from.attributes() != to.attributes() {

@@ -236,7 +236,7 @@ impl Node {
         self.children().is_some()
     }
 
-    /// Returns what is in a directory; none for what is no directory.
+    /// Returns what is in a directory; none for what is not a directory.
     pub fn children(&self) -> Option<&BTreeMap<FileName, Node>> {
         match self.object() {
             Object::Directory(children) => Some(children),
@@ -258,7 +258,7 @@ impl Node {
         }
     }
 
-    /// Returns its children, to be changed. What is no directory becomes one of root's.
+    /// Returns its children, to be changed. What is not a directory becomes one of root's.
     pub fn entered(&mut self) -> &mut BTreeMap<FileName, Node> {
         if !self.is_directory() {
             *self = Node::directory(Attributes::implied());

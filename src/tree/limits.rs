@@ -20,7 +20,7 @@ pub struct Limits {
 /// a bomb, or a file full of zeros.
 const RATIO: u64 = 100;
 
-/// A size below this is no bomb's, however well it was compressed: a disk image with nothing on it, for one.
+/// A size below this is not a bomb's, however well it was compressed: a disk image with nothing on it, for one.
 const FLOOR: u64 = 4 << 30;
 
 /// The largest images have some hundred thousand files. At most 700 bytes of memory are taken for one.

@@ -58,7 +58,7 @@ pub struct Inputs<'a> {
     pub bases: Bases<'a>,
     pub elsewhere: Elsewhere<'a>,
     pub roots: Roots<'a>,
-    /// The file systems of commands where they are no overlays.
+    /// The file systems of commands where they are not overlays.
     pub copies: Copies,
     /// Ended when the build has failed.
     pub stop: Stop,

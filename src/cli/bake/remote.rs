@@ -43,7 +43,7 @@ pub fn read(
     let location: ContextLocation = url.parse()?;
     let opened = location.open(&access, &mut std::io::empty())?;
     if let Some(file) = &opened.dockerfile {
-        // What is no archive is a bake file, whose name is the URL.
+        // What is not an archive is a bake file, whose name is the URL.
         if file.text.len() as u64 > LARGEST {
             return Err(Error::input(format!(
                 "{} is larger than {LARGEST} bytes, too large for a bake file",

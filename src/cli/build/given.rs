@@ -27,7 +27,7 @@ impl<'a> GivenRecipe<'a> {
         }
     }
 
-    /// Returns the target whose image it stands on; none if it is no target's, and for a Dockerfile, in which only contexts are.
+    /// Returns the target whose image it stands on; none if it is not a target's, and for a Dockerfile, in which only contexts are.
     pub fn base_target(self) -> Option<&'a str> {
         match self {
             GivenRecipe::Dockerfile(_) => None,

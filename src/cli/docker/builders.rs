@@ -31,7 +31,7 @@ struct Builders {
     used: Option<String>,
 }
 
-/// Gives the builder a name, and answers with it. One that it has already is no mistake.
+/// Gives the builder a name, and answers with it. One that it has already is not a mistake.
 pub fn create(name: Option<&str>, is_used: bool, environment: &Environment) -> Result<()> {
     let name = name.unwrap_or(NAME);
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -53,7 +53,7 @@ pub fn choose(names: &[String], environment: &Environment) -> Result<()> {
     change(environment, |builders| builders.used = names.first().cloned())
 }
 
-/// Forgets names; without any, the one that is chosen. One that is not known is no mistake.
+/// Forgets names; without any, the one that is chosen. One that is not known is not a mistake.
 pub fn remove(names: &[String], environment: &Environment) -> Result<()> {
     change(environment, |builders| {
         let used = builders.used.clone();

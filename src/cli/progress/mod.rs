@@ -80,7 +80,7 @@ impl ProgressFlags {
         }
     }
 
-    /// Returns the style that is asked for: by the flag, else by the environment. There, what is no style counts for nothing.
+    /// Returns the style that is asked for: by the flag, else by the environment. There, what is not a style counts for nothing.
     fn style(&self) -> Style {
         let variable = || Style::from_str(&env::var(STYLE_VARIABLE).ok()?, true).ok();
         match self.progress {

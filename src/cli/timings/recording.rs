@@ -47,7 +47,7 @@ pub struct TimedStep {
     pub line: Option<usize>,
     /// The number of its plan: those of a second build come later.
     pub plan: usize,
-    /// It is no step: a stage starts from an image, or from nothing.
+    /// It is not a step: a stage starts from an image, or from nothing.
     pub is_start: bool,
     /// By their places among all steps.
     pub stands_on: Vec<usize>,

@@ -1,4 +1,4 @@
-//! A tar that is no layer: what somebody packed, to be unpacked somewhere.
+//! A tar that is not a layer: what somebody packed, to be unpacked somewhere.
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;

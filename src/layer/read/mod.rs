@@ -94,7 +94,7 @@ pub(super) fn read_one(
         let tar = TarStream::start(scope, layer.descriptor.digest, blob, threads)?;
         let mut tar = Checked { tar, hasher: Hasher::new(), budget, is_broken: false };
         let members = members(&mut tar, &format!("layer {}", layer.descriptor.digest), budget, take);
-        // What this machine has refused says nothing of the layer.
+        // What this machine has refused says nothing about the layer.
         if tar.is_broken || members.as_ref().is_err_and(|error| error.kind == ErrorKind::Io) {
             return members;
         }
@@ -188,7 +188,7 @@ struct Checked<'a> {
     tar: TarStream,
     hasher: Hasher,
     budget: &'a Budget,
-    /// Nothing more is to be had from it.
+    /// Nothing more is available from it.
     is_broken: bool,
 }
 

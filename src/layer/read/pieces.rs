@@ -187,7 +187,7 @@ struct PieceJob {
     done: SyncSender<Done>,
 }
 
-/// The same, and the CRC-32 of its content; none if it is no piece.
+/// The same, and the CRC-32 of its content; none if it is not a piece.
 struct Done {
     piece: Vec<u8>,
     chunk: InflatedChunk,
@@ -210,7 +210,7 @@ fn serve(jobs: &Mutex<Receiver<PieceJob>>) {
     }
 }
 
-/// Fills `chunk` with what `piece` holds and returns the CRC-32 of that; none if it is no piece.
+/// Fills `chunk` with what `piece` holds and returns the CRC-32 of that; none if it is not a piece.
 fn decompress(decompressor: &mut Decompressor, piece: &mut Vec<u8>, chunk: &mut InflatedChunk) -> Option<Crc> {
     let length = piece.len();
     piece.extend_from_slice(&LAST);

@@ -18,7 +18,7 @@ const LONGEST: u64 = 1 << 20;
 const MOST_PIECES: usize = 1 << 17;
 
 /// The same tar with every sparse file as a plain one. A tar without any comes out byte for byte, and so does what stands
-/// behind its end and what is no tar: whoever reads the result tells what is wrong with it.
+/// behind its end and what is not a tar: whoever reads the result tells what is wrong with it.
 pub struct Filled<'b, R> {
     tar: R,
     /// The budget that the holes count against.

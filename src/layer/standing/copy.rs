@@ -171,7 +171,7 @@ impl<'a> TreeCopy<'a> {
         anew(to, || fs::DirBuilder::new().mode(0o700).create(to)).map_err(failed)
     }
 
-    /// Copies what is no directory.
+    /// Copies what is not a directory.
     fn object(&self, from: &Path, to: &Path, metadata: &Metadata) -> Result<()> {
         let failed = |source| Error::io("create", to, source);
         let kind = metadata.file_type();
@@ -329,7 +329,7 @@ fn fill_by_hand(source: &File, target: &File, part: std::ops::Range<u64>) -> io:
     Ok(())
 }
 
-/// Gives `to`, which is no file with content, the attributes of `from`.
+/// Gives `to`, which is not a file with content, the attributes of `from`.
 pub(super) fn settle(from: &Path, to: &Path, metadata: &Metadata) -> Result<()> {
     settled(from, to, metadata).map_err(|source| Error::io("set the attributes of", to, source))
 }

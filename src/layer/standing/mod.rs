@@ -1,4 +1,4 @@
-//! A root file system in a directory of its own, for where no overlay is to be had: a copy of the directories that an overlay
+//! A root file system in a directory of its own, for where no overlay is available: a copy of the directories that an overlay
 //! would stack, and after a command what has changed in it, as overlayfs would have it.
 
 mod change;
@@ -32,7 +32,7 @@ pub struct StandingRoot {
     marks: Option<ObjectMarks>,
 }
 
-/// Returns the paths of all files below `root`, which are no directories, and their inodes.
+/// Returns the paths of all files below `root`, which are not directories, and their inodes.
 pub fn files_of(root: &Path) -> Result<Vec<(PathBuf, u64)>> {
     let marks = ObjectMarks::of(root)?;
     let files = marks.iter().filter(|(_, mark)| mark.kind == FileType::RegularFile);

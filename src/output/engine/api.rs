@@ -159,7 +159,7 @@ impl EngineApi {
         }
     }
 
-    /// Returns what is to be had at `path`; none if there is nothing. What is no JSON is null.
+    /// Returns what is available at `path`; none if there is nothing. What is no JSON is null.
     fn get(&self, path: &str) -> Result<Option<Value>> {
         let mut answer = self.send(&Request::new(Method::GET, self.url(path)?))?;
         match answer.status() {

@@ -10,7 +10,7 @@ use super::kind::{EngineAddress, EngineTls};
 use crate::error::{Error, Result};
 use crate::oci::Digest;
 
-/// The name of what is no context.
+/// The name of what is not a context.
 const DEFAULT: &str = "default";
 
 /// More than any of docker's files has, in bytes.

@@ -43,7 +43,7 @@ pub enum EngineWay {
     Nodes(EngineProgram),
 }
 
-/// Where an API is to be had.
+/// Where an API is available.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EngineAddress {
     /// A Unix socket.
@@ -141,7 +141,7 @@ impl fmt::Display for EngineAddress {
 
 impl EngineAddress {
     /// Reads an address as `DOCKER_HOST` has it, for an API that is spoken to by `tls`, if it is on another host. One that
-    /// is to be had through SSH is refused.
+    /// is available through SSH is refused.
     pub fn parse(text: &str, tls: Option<EngineTls>) -> Result<Self> {
         let (scheme, rest) = text.split_once("://").unwrap_or(("tcp", text));
         let host = rest.split('/').next().unwrap_or_default();

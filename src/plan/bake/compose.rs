@@ -14,7 +14,7 @@ use crate::oci::Map;
 use crate::plan::ResourceLimit;
 use crate::plan::compose::{ComposeFile, ComposeReader, NodeValue, Project, ProjectRequest, YamlNode};
 
-/// Fails if `file` is no compose file.
+/// Fails if `file` is not a compose file.
 pub(super) fn check(file: &BakeFile, reader: &BakeReader<'_>) -> Result<()> {
     project(&[file], reader, &|_| ()).map(drop)
 }

@@ -5,7 +5,7 @@ use crate::plan::quantity;
 /// The hours of the units that Go does not have.
 const HOURS_OF: [(char, i64); 2] = [('d', 24), ('w', 7 * 24)];
 
-/// Returns a time in nanoseconds: `1h30m`, `2d`, `1w`; none for what is no time.
+/// Returns a time in nanoseconds: `1h30m`, `2d`, `1w`; none for what is not a time.
 pub fn duration(text: &str) -> Option<i64> {
     if !text.contains(['d', 'w']) {
         return quantity::duration(text);

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::oci::Healthcheck;
 
 impl Project {
-    /// Returns the health check of the service `name` as its image can have it; none if the service says nothing of how it is
+    /// Returns the health check of the service `name` as its image can have it; none if the service says nothing about how it is
     /// checked. Fails for a time that is less than none.
     pub fn healthcheck_of(&self, name: &str) -> Result<Option<Healthcheck>> {
         let Some(check) = self.named(name)?.get("healthcheck") else { return Ok(None) };

@@ -15,7 +15,7 @@ impl Kinds {
     pub const BOOLEAN: Kinds = Kinds(8);
     /// Nothing.
     pub const NULL: Kinds = Kinds(16);
-    /// A list or a mapping, which is no single value.
+    /// A list or a mapping, which is not a single value.
     pub const MORE: Kinds = Kinds(32);
 
     /// Returns these and `other`.

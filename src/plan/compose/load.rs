@@ -178,7 +178,7 @@ impl<'a> Loading<'a> {
     }
 }
 
-/// Fails for the path of a file that is no path.
+/// Fails for the path of a file that is not a path.
 pub(super) fn not_elsewhere(path: &YamlNode) -> Result<()> {
     match path.text() {
         Some(text) if text.contains("://") || text.starts_with("git@") => {

@@ -150,7 +150,7 @@ impl YamlNode {
         }
     }
 
-    /// Returns the value of `key`; none if there is none or this is no mapping.
+    /// Returns the value of `key`; none if there is none or this is not a mapping.
     pub fn get(&self, key: &str) -> Option<&YamlNode> {
         self.mapping()?.get(key).filter(|node| !node.is_null())
     }

@@ -90,7 +90,7 @@ fn short(text: &str, node: &YamlNode) -> Option<Vec<YamlNode>> {
     }
 }
 
-/// An address without the brackets that those of IPv6 stand in; none if it is no address.
+/// An address without the brackets that those of IPv6 stand in; none if it is not an address.
 fn address(host: &str) -> Option<&str> {
     let inner = host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']'));
     match inner {

@@ -69,7 +69,7 @@ fn words(text: &str) -> Option<Vec<String>> {
             }
             (None | Some(')'), '(') | (None, ')') => return None,
             (None, ';' | '&' | '|' | '<' | '>') => {
-                // `2>` is no word.
+                // `2>` is not a word.
                 is_word &= !(c == '>' && word.starts_with(|c: char| c.is_ascii_digit()));
                 break;
             }

@@ -210,7 +210,7 @@ fn collect(node: &YamlNode, variables: &mut BTreeMap<String, NamedVariable>) {
 }
 
 fn collect_text(text: &str, depth: usize, variables: &mut BTreeMap<String, NamedVariable>) {
-    // What is no form at all names nothing.
+    // What is not a form at all names nothing.
     for piece in pieces(text).unwrap_or_default() {
         let TextPiece::VariableUse(substitution) = piece else { continue };
         let (sign, word) = substitution.operation.unwrap_or(("", ""));

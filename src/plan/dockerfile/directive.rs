@@ -184,7 +184,7 @@ impl Check {
     }
 
     /// Returns what a comment right above an instruction says of that instruction alone, as in `check=skip=RULE //
-    /// REASON`. None if it says nothing of checks that could be understood.
+    /// REASON`. None if it says nothing about checks that could be understood.
     pub(super) fn of_comment(comment: &str) -> Option<Check> {
         let (_, value) = directive(comment).filter(|(name, _)| *name == CHECK)?;
         let options = value.split_once("//").map_or(value, |(options, _)| options);

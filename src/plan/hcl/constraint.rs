@@ -12,7 +12,7 @@ use crate::error::{Result, suggestion};
 const WORDS: &[&str] = &["any", "bool", "list", "map", "number", "object", "set", "string", "tuple"];
 
 impl Expression {
-    /// Returns the type that it says. Fails, with the place, for what is no type.
+    /// Returns the type that it says. Fails, with the place, for what is not a type.
     pub fn type_constraint(&self) -> Result<Type> {
         if let ExpressionKind::Json { text, .. } = &*self.kind {
             let place = self.place.clone();

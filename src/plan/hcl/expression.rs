@@ -153,7 +153,7 @@ impl Expression {
         }
     }
 
-    /// Returns the expressions in a list as it was written; none if it is no list.
+    /// Returns the expressions in a list as it was written; none if it is not a list.
     pub fn elements(&self) -> Option<&[Expression]> {
         match &*self.kind {
             ExpressionKind::Tuple(elements) => Some(elements),
@@ -258,7 +258,7 @@ impl Expression {
                 parts.condition.iter().for_each(|condition| condition.visit(locals, see));
                 locals.truncate(outer);
             }
-            // The second argument of `convert` is a type, whose words are no variables.
+            // The second argument of `convert` is a type, whose words are not variables.
             ExpressionKind::Call(call) => {
                 let count = if call.name == "convert" { 1 } else { call.arguments.len() };
                 call.arguments.iter().take(count).for_each(|argument| argument.visit(locals, see));

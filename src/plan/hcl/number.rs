@@ -43,7 +43,7 @@ pub struct Decimal {
 }
 
 impl Number {
-    /// Reads a decimal number, with or without a sign, a fraction and an exponent. Returns none for what is no number, and for one
+    /// Reads a decimal number, with or without a sign, a fraction and an exponent. Returns none for what is not a number, and for one
     /// that is beyond all use.
     pub fn parse(text: &str) -> Option<Number> {
         let (is_negative, text) = match text.as_bytes().first()? {
@@ -265,7 +265,7 @@ impl Number {
         }
     }
 
-    /// Returns it as an index or a count; none if it is no whole number, or too large.
+    /// Returns it as an index or a count; none if it is not a whole number, or too large.
     pub fn to_i64(&self) -> Option<i64> {
         self.to_integer()?.try_into().ok()
     }

@@ -98,7 +98,7 @@ impl<'a> SpannedYaml<'a> {
     }
 
     /// Returns the bytes of a scalar with its quotation marks, but without its anchor and its tag, and what the parser takes
-    /// with it: blanks and a comment behind it. None for what is no scalar, or spans lines without quotation marks.
+    /// with it: blanks and a comment behind it. None for what is not a scalar, or spans lines without quotation marks.
     pub fn written(&self, number: usize) -> Option<Range<usize>> {
         let SpannedValue { content: SpannedContent::Scalar(text, is_plain), span } = self.value(number) else {
             return None;
@@ -179,7 +179,7 @@ fn quoted(rest: &str, quote: char) -> Option<usize> {
     None
 }
 
-/// A part of a text, and where its characters begin if these are no bytes.
+/// A part of a text, and where its characters begin if these are not bytes.
 struct SpannedPlace {
     part: Range<usize>,
     starts: Option<Vec<usize>>,

@@ -8,7 +8,7 @@ use crate::oci::Map;
 /// A target whose images are to be arranged.
 #[derive(Debug, Clone, Default)]
 pub struct ArrangedTarget {
-    /// It was not asked for, and its images are no nodes.
+    /// It was not asked for, and its images are not nodes.
     pub is_linked: bool,
     /// The platform of each of its images, and the annotations of the descriptor that points to it.
     pub images: Vec<(String, Map<String>)>,

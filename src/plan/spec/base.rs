@@ -40,7 +40,7 @@ pub fn base(text: &str) -> Result<SpecBase> {
 }
 
 impl SpecBase {
-    /// Returns the name of the target whose image it is; none if it is no target's.
+    /// Returns the name of the target whose image it is; none if it is not a target's.
     pub fn target(&self) -> Option<&str> {
         match self {
             SpecBase::Target(target) => Some(target.name()),

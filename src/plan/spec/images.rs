@@ -318,7 +318,7 @@ fn first<'a>(table: &TomlTable<'a>, keys: &[&'static str]) -> Option<TomlValue<'
     keys.iter().find_map(|key| table.take(key))
 }
 
-/// Refuses a text that is none of a `T`; what is wrong with it is wrong in the file.
+/// Refuses a text that is not a `T`; what is wrong with it is wrong in the file.
 fn is<T: FromStr<Err = Error>>(text: &str) -> Result<()> {
     text.parse::<T>().map(drop).map_err(|error| Error { kind: ErrorKind::Input, ..error })
 }

@@ -131,7 +131,7 @@ impl Arranged {
     }
 
     fn clear(&mut self) -> Result<()> {
-        // What a failure leaves is in the way of nobody: the root goes with it.
+        // What a failure leaves is in nobody's way: the root goes with it.
         self.forwards.clear();
         let mut outcome = Ok(());
         while let Some(placed) = self.placed.pop() {

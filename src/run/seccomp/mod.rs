@@ -14,7 +14,7 @@ use super::supervisor::stand_in::calls::{self as served, Numbered};
 use super::system::Instruction;
 use program::{ENOSYS, EPERM, Others, REFUSED, Rule, assembled};
 
-/// Limits of another process are none of a command's business.
+/// Limits of another process are not a command's business.
 const OWN_PROCESS: &[(u32, u32)] = &[(0, 0)];
 /// -1.
 const ALL_PROCESSES: u32 = u32::MAX;
@@ -45,7 +45,7 @@ fn supervised_with(is_restricted: bool, among: Option<Landlock>) -> Vec<Instruct
     here.extend(answered(answers::all()));
     here.extend(answers::UNKNOWN.iter().map(|number| (*number, Rule::Errno(ENOSYS))));
     here.extend(calls::IO_URING.iter().map(|number| (*number, Rule::Errno(ENOSYS))));
-    // Among others, a number may be of a process that is none of the command's.
+    // Among others, a number may be of a process that does not belong to the command.
     let of_others = if among.is_some() { Others::Refused } else { Others::Answered };
     here.extend(limits(answers::SETRLIMIT, answers::PRLIMIT, of_others));
     here.extend(among.into_iter().flat_map(|landlock| apart(&calls::IN_CHROOT, landlock)));

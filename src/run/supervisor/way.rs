@@ -77,7 +77,7 @@ impl Walk<'_> {
             return Ok(None);
         }
         while let Some(name) = self.rest.pop() {
-            // Of what is no directory the kernel says so.
+            // Of what is not a directory the kernel says so.
             let Some(status) = self.searched()? else { return Ok(None) };
             let is_last = self.rest.is_empty();
             is_name = !matches!(&name[..], b"." | b"..");

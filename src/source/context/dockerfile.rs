@@ -105,7 +105,7 @@ fn read_in(context: &OpenContext, path: &Path) -> Result<TextFile> {
     }
 }
 
-/// Returns the ignore file at `path` in the context; none also for what is no file: BuildKit passes over it.
+/// Returns the ignore file at `path` in the context; none also for what is not a file: BuildKit passes over it.
 fn ignore_in(context: &OpenContext, path: &Path) -> Result<Option<TextFile>> {
     let real = context.find(path)?.filter(|real| is_file(real));
     let name = context.shown(path).to_string();

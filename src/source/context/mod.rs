@@ -71,7 +71,7 @@ pub struct OpenContext {
     _directory: Option<PendingDirectory>,
 }
 
-/// The name that BuildKit gives a downloaded file that is no archive, in the directory that it makes of it.
+/// The name that BuildKit gives a downloaded file that is not an archive, in the directory that it makes of it.
 const DOWNLOADED: &str = "context";
 
 impl FromStr for ContextLocation {
@@ -139,7 +139,7 @@ impl OpenContext {
     }
 
     /// Opens the file that the context has at `path`; none if nothing is there. Links are followed within the context. What
-    /// leads out of it, and what is no file, is an error that says so.
+    /// leads out of it, and what is not a file, is an error that says so.
     pub fn file(&self, path: &Path) -> Result<Option<File>> {
         let shown = self.shown(path);
         self.find(path)?.map(|real| open_file(&real, &shown)).transpose()
@@ -262,7 +262,7 @@ fn of_archive(path: &Path, access: &ContextAccess<'_>) -> Result<OpenContext> {
     OpenContext::unpacked(file, size, &path.display().to_string(), access)
 }
 
-/// Opens what is at `url`: what is no archive is alone in its directory, and its path is told.
+/// Opens what is at `url`: what is not an archive is alone in its directory, and its path is told.
 fn of_url(url: &str, access: &ContextAccess<'_>) -> Result<(OpenContext, Option<PathBuf>)> {
     let name = shown_url(url);
     let downloaded = download(url, None, access.store, access.client, &Stop::default(), access.progress)?;

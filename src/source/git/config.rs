@@ -16,7 +16,7 @@ struct Setting {
 }
 
 impl Config {
-    /// Reads a configuration, and passes over lines that are none of one.
+    /// Reads a configuration, and passes over lines that do not belong to one.
     pub fn parse(text: &[u8]) -> Config {
         let text = String::from_utf8_lossy(text);
         let mut rest = text.strip_prefix('\u{feff}').unwrap_or(&text);
@@ -75,7 +75,7 @@ impl Config {
     }
 }
 
-/// The name of a section, from behind its `[`, and what follows its `]`; none if it is no name.
+/// The name of a section, from behind its `[`, and what follows its `]`; none if it is not a name.
 fn read_header(text: &str) -> (Option<String>, &str) {
     let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '.').unwrap_or(text.len());
     let (section, after) = text.split_at(end);
@@ -105,7 +105,7 @@ fn read_header(text: &str) -> (Option<String>, &str) {
     (None, "")
 }
 
-/// A value, from behind its `=`, and the lines after it; none if it is no value.
+/// A value, from behind its `=`, and the lines after it; none if it is not a value.
 fn read_value(text: &str) -> (Option<String>, &str) {
     let mut value = String::new();
     // Space counts where something follows it, and in quotes.

@@ -35,7 +35,7 @@ struct NamedObject {
     object: String,
 }
 
-/// The reference under which a commit is kept that is no branch and no tag.
+/// The reference under which a commit is kept that is neither a branch nor a tag.
 const WANTED: &str = "refs/ocibake/wanted";
 
 /// Brings the files of the commit that `url` names into a directory of the store. `.git` is left out unless the URL or

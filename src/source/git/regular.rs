@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::store::regular;
 
-/// Opens a regular file, by a link if need be; none if nothing is there. What is no regular file is an error, and is
+/// Opens a regular file, by a link if need be; none if nothing is there. What is not a regular file is an error, and is
 /// not waited for.
 pub(super) fn open(path: &Path) -> Result<Option<File>> {
     regular::open(path).map(Some).or_else(|source| match source.kind() {
@@ -18,7 +18,7 @@ pub(super) fn open(path: &Path) -> Result<Option<File>> {
 }
 
 /// Returns the content of a regular file; none if nothing is there. Fails for one of more than `limit` bytes, and for
-/// what is no regular file.
+/// what is not a regular file.
 pub(super) fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     let Some(file) = open(path)? else { return Ok(None) };
     content(path, &file, limit).map(Some)

@@ -168,7 +168,7 @@ fn attributes(entry: &Entry) -> impl Encode {
     (*mode, *user, *group, modified.seconds, modified.nanoseconds, xattrs.clone())
 }
 
-/// Adds what is no file.
+/// Adds what is not a file.
 fn with_kind(key: KeyBuilder, kind: &Kind) -> KeyBuilder {
     match kind {
         Kind::File(_) => key,

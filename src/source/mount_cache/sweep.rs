@@ -25,7 +25,7 @@ impl<'a> RegistryMounts<'a> {
         Ok(RegistryMounts { reference, client, repository })
     }
 
-    /// Returns all of them, in the order of their tags. What is under such a tag and is no cache mount is left out.
+    /// Returns all of them, in the order of their tags. What is under such a tag and is not a cache mount is left out.
     pub fn entries(&self) -> Result<Vec<ListedArtifact<MountEntry>>> {
         let prefix = tag_of(&self.reference, TAGS);
         let tags = self.repository.tags()?;

@@ -97,7 +97,7 @@ impl PendingDirectory {
     }
 
     /// Moves it to `destination`, on the same file system, in one step and with all that is in it, wherever it was begun. Where
-    /// something is already that is no empty directory, this fails, and nothing has changed.
+    /// something is already that is not an empty directory, this fails, and nothing has changed.
     pub fn move_to(&self, destination: &Path) -> io::Result<()> {
         let mut live = live();
         self.passing.check_is(&self.directory)?;

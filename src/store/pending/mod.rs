@@ -88,7 +88,7 @@ pub fn open_or_make(path: &Path) -> io::Result<OwnedFd> {
     Ok(directory)
 }
 
-/// Opens the directory `name` in `parent`, which is no link, and makes it if it is missing.
+/// Opens the directory `name` in `parent`, which is not a link, and makes it if it is missing.
 pub fn enter_or_make(parent: &OwnedFd, name: &OsStr) -> io::Result<OwnedFd> {
     match mkdirat(parent, name, Mode::RWXU | Mode::RWXG | Mode::RWXO) {
         Ok(()) | Err(Errno::EXIST) => Ok(open_directory(parent, name)?),

@@ -304,7 +304,7 @@ fn is_denied(error: &Error) -> bool {
     source.is_some_and(|source| source.kind() == io::ErrorKind::PermissionDenied)
 }
 
-/// Returns the object that has this `status`, which is no socket's and no directory's, as an entry at `path`. It
+/// Returns the object that has this `status`, which is neither a socket's nor a directory's, as an entry at `path`. It
 /// lies under its name in the directory of that path.
 fn entry(
     directory: impl AsFd,

@@ -24,7 +24,7 @@ pub fn open_real(path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// Opens the file at the real path `path`, which errors call `shown`. What is no file is an error that says what it is; it is
+/// Opens the file at the real path `path`, which errors call `shown`. What is not a file is an error that says what it is; it is
 /// neither waited for nor opened.
 pub fn open_file(path: &Path, shown: &dyn Display) -> Result<File> {
     let failed = |errno: Errno| Error::io("read", shown.to_string(), errno.into());

@@ -32,7 +32,7 @@ fn shared_tag(tag: &PlannedTag) -> SharedTag {
     }
 }
 
-/// Returns the tags of the target `name` that a plan holds; none if it is no release.
+/// Returns the tags of the target `name` that a plan holds; none if it is not a release.
 fn release(name: &str, target: &SharedTarget) -> Result<Option<TargetRelease>> {
     let Some(tag) = target.tag.as_ref().filter(|_| !target.release.is_empty()) else { return Ok(None) };
     let mut release = TargetRelease { name: name.to_owned(), targets: Vec::new(), tag: tag.clone(), asked: Vec::new() };

@@ -70,7 +70,7 @@ impl Delivering<'_, '_> {
         self.note(&parcels, whole)
     }
 
-    /// Writes to what is no registry.
+    /// Writes to what is not a registry.
     fn write(&self, parcels: &[Parcel<'_>], whole: &dyn Store, means: &Means<'_>) -> Result<()> {
         for parcel in parcels {
             let names = &parcel.order.names;

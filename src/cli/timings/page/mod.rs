@@ -40,7 +40,7 @@ pub fn page(report: &TimingsReport) -> String {
 }
 
 fn head(page: &mut String, report: &TimingsReport) {
-    // Should anything ever get out of its place, it is no script that the page may run.
+    // Should anything ever get out of its place, it is not a script that the page may run.
     let hash = BASE64_STANDARD.encode(Digest::of(SCRIPT.as_bytes()).as_bytes());
     let (badge, word) = match report.ending {
         TimingsEnding::Done => ("done", "done"),

@@ -24,7 +24,7 @@ struct Culprit<'a> {
     seconds: f64,
 }
 
-/// The work of nobody: nothing but a thread was missing.
+/// Nobody's work: nothing but a thread was missing.
 const FREE: &str = "free";
 
 /// Writes how it ended, the figures, and what took the time.

@@ -75,7 +75,7 @@ fn numbers_of_lengths(sorted: &[(u32, usize)]) -> Vec<usize> {
     }
     let mut nodes = vec![0; depths[0] + 2];
     depths.iter().for_each(|depth| nodes[*depth] += 1);
-    // Of the two below each node, those that are no nodes are symbols.
+    // Of the two below each node, those that are not nodes are symbols.
     let mut numbers = vec![0; depths[0] + 2];
     for depth in 0..=depths[0] {
         numbers[depth + 1] = 2 * nodes[depth] - nodes[depth + 1];

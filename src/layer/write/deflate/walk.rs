@@ -8,7 +8,7 @@ pub struct Stream {
     pub end: usize,
 }
 
-/// Finds the last block. None if it is no valid stream.
+/// Finds the last block. None if it is not a valid stream.
 pub fn walk(stream: &[u8]) -> Option<Stream> {
     let mut bits = Bits { bytes: stream, next: 0, buffer: 0, count: 0 };
     let mut tables = Tables::new();

@@ -117,7 +117,7 @@ impl Dockerfile {
     }
 
     /// Returns what the build checks find in all stages, or in those that the target needs, and these stages in a plan without
-    /// a target. An image that cannot be asked for is no error, but what is said of variables that it may have is left out.
+    /// a target. An image that cannot be asked for is not an error, but what is said of variables that it may have is left out.
     pub fn check(&self, request: &LoweringRequest<'_>, bases: &mut FindBase<'_>) -> Result<Lowered> {
         let platform = request.platforms.first().unwrap_or(&request.build_platform);
         let (mut stages, mut findings, mut budget) = (Vec::new(), LoweringFindings::default(), LoweringBudget::new());

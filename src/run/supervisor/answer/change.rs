@@ -26,7 +26,7 @@ struct Named {
 impl Asked<'_> {
     pub(super) fn remove(&self, base: Base, path: usize, is_directory: bool) -> Outcome {
         match self.named(base, path)? {
-            // With a slash behind it, a name is no file's.
+            // With a slash behind it, a name is not a file's.
             Some(Named { directory, above, object: Some((_, status)), ends_in_slash })
                 if is_directory || !ends_in_slash =>
             {

@@ -85,7 +85,7 @@ impl Asked<'_> {
         let resolve = resolve | ResolveFlags::NO_MAGICLINKS;
         let mut path = place.path;
         for _ in 0..MOST_LINKS {
-            // With a slash behind it, a name is no file's, wherever it leads.
+            // With a slash behind it, a name is not a file's, wherever it leads.
             if path.to_bytes().ends_with(b"/") {
                 return Ok(Answer::Continue);
             }
@@ -326,7 +326,7 @@ fn mask_of(status: &str) -> Option<u32> {
     u32::from_str_radix(text.trim(), 8).ok()
 }
 
-/// The device that is meant; none for what is no device, and for the one that nobody is kept from making.
+/// The device that is meant; none for what is not a device, and for the one that anybody may make.
 fn device_of(mode: u32, device: u32) -> Option<Device> {
     let is_block = match FileType::from_raw_mode(mode) {
         FileType::BlockDevice => true,

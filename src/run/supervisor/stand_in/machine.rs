@@ -55,7 +55,7 @@ pub(super) enum ServedKind {
 pub(super) struct ThisMachine {
     /// Those of `TREES`.
     trees: [Rc<OwnedFd>; 2],
-    /// The process that all of the command's processes descend from, and that is none of them.
+    /// The process that all of the command's processes descend from, and that is not one of them.
     first: u32,
     /// The path of the root, as this program has it.
     root: Vec<u8>,

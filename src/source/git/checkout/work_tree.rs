@@ -27,7 +27,7 @@ const SUBMODULE_DEPTH: usize = 32;
 const GITMODULES_LIMIT: u64 = 1 << 20;
 
 /// Returns whether something differs from the commit whose tree is `committed`: in the index, on disk, or in a
-/// submodule. What git does not track is no difference. Fails if any of these cannot be read.
+/// submodule. What git does not track is not a difference. Fails if any of these cannot be read.
 pub(super) fn is_dirty(repository: &GitRepository, committed: ObjectId) -> Result<bool> {
     is_dirty_at(repository, committed, 0)
 }
@@ -91,7 +91,7 @@ fn is_changed_below(
     Ok(how_much != "dirty" && is_dirty_at(&inner, Objects::of(&inner)?.commit(head)?.tree, depth + 1)?)
 }
 
-/// The settings that say which changes in submodules are none of their checkout's (gitmodules(5),
+/// The settings that say which changes in submodules do not belong to their checkout (gitmodules(5),
 /// "submodule.<name>.ignore").
 struct Ignored<'r> {
     own: &'r Config,
