@@ -39,7 +39,7 @@ impl SharedPlan {
         for (name, target) in &mut resolved.targets {
             target.is_linked = self.target(name)?.linked;
             if self.target(name)?.table {
-                let own = tables.target(name).ok_or_else(|| Error::input(format!("there is not an image {name}")))?;
+                let own = tables.target(name).ok_or_else(|| Error::input(format!("there is no image {name}")))?;
                 (target.spec, target.index, target.table) = (own.spec.clone(), own.index, own.table.clone());
                 // Where nobody has named one, bake files have that.
                 target.dockerfile.take_if(|name| target.spec.is_some() && name == "Dockerfile");

@@ -46,7 +46,7 @@ fn check_member(name: &str, known: &[&str]) -> Result<String> {
     if known.contains(&name) {
         return Ok(name.to_owned());
     }
-    let error = Error::input(format!("there is not an image `{name}`"));
+    let error = Error::input(format!("there is no image `{name}`"));
     Err(match suggestion(name, known.iter().copied()) {
         Some(near) => error.with_hint(format!("did you mean `{near}`?")),
         None => error.with_hint(format!("known images are {}", known.join(", "))),

@@ -243,7 +243,7 @@ impl Probe<'_> {
     fn mount(&mut self, image: Option<&KnownImage>) -> Finding {
         const QUESTION: &str = "mount";
         let Some(blob) = image.and_then(|image| image.config.clone()) else {
-            return self.finding(QUESTION, Verdict::Unknown, "there is not an image to try it with".to_owned());
+            return self.finding(QUESTION, Verdict::Unknown, "there is no image to try it with".to_owned());
         };
         let from = self.repository.reference.repository().to_owned();
         let outcome = self.begin(&[("mount", blob), ("from", from)]);
@@ -275,7 +275,7 @@ impl Probe<'_> {
     fn tags_at_once(&mut self, there: Option<(String, KnownImage)>, writes: bool) -> Finding {
         const QUESTION: &str = "tags at once";
         let Some((tag, image)) = there else {
-            let why = if writes { "there is not an image to try it with" } else { WITHOUT_WRITE };
+            let why = if writes { "there is no image to try it with" } else { WITHOUT_WRITE };
             return self.finding(QUESTION, Verdict::Unknown, why.to_owned());
         };
         let url = self.repository.url(&self.push, &format!("manifests/{}", image.root.digest));

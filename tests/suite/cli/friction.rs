@@ -62,11 +62,11 @@ fn it_is_said_which_of_two_recipes_is_taken() {
     let tree = Tree::new().file("Dockerfile", "FROM scratch\nCOPY a /of-dockerfile\n").file("ocibake.toml", spec);
     let world = World::of(&tree.file("a", "a"));
     let program = Program::new().directory(world.context.path());
-    program.run(["build", "."]).success().says(&["building what ocibake.toml says: Dockerfile is not read"]);
+    program.run(["build", "."]).success().says(&["building from ocibake.toml, not from Dockerfile: -f Dockerfile chooses that"]);
     assert_eq!(built(&world, &["."]), ["of-spec"]);
     // Under docker's name it is the other one, for docker knows no other.
     let outcome = program.run(["docker", "build", "-o", world.path("out").to_str().unwrap(), "."]).success();
-    outcome.says(&["building what Dockerfile says: ocibake.toml is not read"]);
+    outcome.says(&["building from Dockerfile, not from ocibake.toml: -f ocibake.toml chooses that"]);
     assert_eq!(names_in(&world.path("out")), ["of-dockerfile"]);
     // Whoever says which needs no answer.
     let outcome = program.run(["build", "-f", "Dockerfile", "."]).success();

@@ -35,7 +35,7 @@ fn every_message_is_as_it_was_read() {
 fn strings_of_two_words_are_messages() {
     let found = |text: &str| messages(text);
     assert_eq!(found(r#"Error::input(format!("cannot read {name}: `{word}`"))"#), ["cannot read {name}: `{word}`"]);
-    assert_eq!(found("f(\"one \\\n    two\", \"one\", r#\"say \"no\"\"#)"), ["one two", "say \"no\""]);
+    assert_eq!(found("f(\"one \\\n    two\", \"one\", r#\"say \"no\" to it\"#)"), ["one two", "say \"no\" to it"]);
     assert_eq!(found(r#"Error::io("open", path, error); g("open")"#), ["open"]);
     assert_eq!(found(r#"x.expect("it is there"); unreachable!("it is not")"#), [""; 0]);
     assert_eq!(found("/// Some words.\n// and more\nlet c = ' '; f(\"a b\")"), ["a b"]);

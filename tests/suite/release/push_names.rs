@@ -43,9 +43,9 @@ fn a_word_is_never_both() {
     usage(&[world.context(), name], &["is what to push, not a name", "names come first"]);
     usage(&[".", name], &["`.` is what to push"]);
     usage(&["oci:layout"], &["`oci:layout` is what to push"]);
-    usage(&[name, "./x", "127.0.0.1:1/other:v1"], &["`127.0.0.1:1/other:v1` stands behind `./x`", "then what to push"]);
-    usage(&[name, "./x", "./y"], &["`./y` stands behind `./x`"]);
-    usage(&[name, "other", "third:v1"], &["`third:v1` stands behind `other`", "each name after the first has a tag"]);
+    usage(&[name, "./x", "127.0.0.1:1/other:v1"], &["`127.0.0.1:1/other:v1` comes after `./x`", "then what to push"]);
+    usage(&[name, "./x", "./y"], &["`./y` comes after `./x`"]);
+    usage(&[name, "other", "third:v1"], &["`third:v1` comes after `other`", "each name after the first has a tag"]);
     // A misspelt path is not taken for a name at Docker Hub.
     world.push(name, &["dits/api"]).failure(1).says(&["there is no dits/api", "a further name", "NAME:latest"]);
     usage(&[name, "app@sha256:0"], &["has a digest"]);
