@@ -197,7 +197,7 @@ fn refused(world: &World, address: &str, outcome: Outcome) -> String {
     assert_eq!(world.names(), [""; 0]);
     assert_store_is_sound(&world.program.store());
     let error = &outcome.stderr[outcome.stderr.find("error: ").expect("it complains")..];
-    let again = outcome.stderr.matches("again in").count();
+    let again = outcome.stderr.matches("retrying in").count();
     let again = if again > 0 { format!("(tried again {again} times)\n") } else { String::new() };
     let text = error.replace(address, "HOST");
     // Which blob comes first is left to the threads.

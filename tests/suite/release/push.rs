@@ -186,7 +186,7 @@ fn flags_of_a_build_do_not_go_with_a_built_image() {
     {
         for source in ["layout", "x.tar"] {
             let outcome = world.push("127.0.0.1:1/org/app:1", &[source, flag]).failure(2);
-            outcome.says(&["built already", "name a context"]);
+            outcome.says(&["already built", "name a context"]);
         }
     }
     world.push("127.0.0.1:1/org/app:1", &["nowhere"]).failure(1).says(&["there is no nowhere"]);
