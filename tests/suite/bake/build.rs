@@ -326,7 +326,10 @@ fn what_is_not_done_is_refused_and_what_changes_nothing_is_told() {
             ("Dockerfile", "FROM scratch\nLABEL a=b\n"),
         ])
     };
-    target("attest = [\"type=sbom\"]").run(&[]).failure(1).says(&["target default: `attest`: ocibake does not write an SBOM", "--sbom=false"]);
+    target("attest = [\"type=sbom\"]")
+        .run(&[])
+        .failure(1)
+        .says(&["target default: `attest`: ocibake does not write an SBOM", "--sbom=false"]);
     target("attest = [\"type=sbom\"]\ntags = [\"a\"]").run(&["--sbom=false"]).success();
     target("output = [\"type=floppy\"]").run(&[]).failure(1).says(&["target default: `output`:"]);
     target("network = \"moon\"").run(&[]).failure(1).says(&["target default: `network`:"]);

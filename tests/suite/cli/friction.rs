@@ -62,7 +62,10 @@ fn it_is_said_which_of_two_recipes_is_taken() {
     let tree = Tree::new().file("Dockerfile", "FROM scratch\nCOPY a /of-dockerfile\n").file("ocibake.toml", spec);
     let world = World::of(&tree.file("a", "a"));
     let program = Program::new().directory(world.context.path());
-    program.run(["build", "."]).success().says(&["building from ocibake.toml, not from Dockerfile: -f Dockerfile chooses that"]);
+    program
+        .run(["build", "."])
+        .success()
+        .says(&["building from ocibake.toml, not from Dockerfile: -f Dockerfile chooses that"]);
     assert_eq!(built(&world, &["."]), ["of-spec"]);
     // Under docker's name it is the other one, for docker knows no other.
     let outcome = program.run(["docker", "build", "-o", world.path("out").to_str().unwrap(), "."]).success();

@@ -33,12 +33,11 @@ fn every_message_is_as_it_was_read() {
 
 #[test]
 fn strings_of_two_words_are_messages() {
-    let found = |text: &str| messages(text);
-    assert_eq!(found(r#"Error::input(format!("cannot read {name}: `{word}`"))"#), ["cannot read {name}: `{word}`"]);
-    assert_eq!(found("f(\"one \\\n    two\", \"one\", r#\"say \"no\" to it\"#)"), ["one two", "say \"no\" to it"]);
-    assert_eq!(found(r#"Error::io("open", path, error); g("open")"#), ["open"]);
-    assert_eq!(found(r#"x.expect("it is there"); unreachable!("it is not")"#), [""; 0]);
-    assert_eq!(found("/// Some words.\n// and more\nlet c = ' '; f(\"a b\")"), ["a b"]);
+    assert_eq!(messages(r#"Error::input(format!("cannot read {name}: `{word}`"))"#), ["cannot read {name}: `{word}`"]);
+    assert_eq!(messages("f(\"one \\\n    two\", \"one\", r#\"say \"no\" to it\"#)"), ["one two", "say \"no\" to it"]);
+    assert_eq!(messages(r#"Error::io("open", path, error); g("open")"#), ["open"]);
+    assert_eq!(messages(r#"x.expect("it is there"); unreachable!("it is not")"#), [""; 0]);
+    assert_eq!(messages("/// Some words.\n// and more\nlet c = ' '; f(\"a b\")"), ["a b"]);
     assert_eq!(
         found("f(\"a b\");\n#[cfg(test)]\nmod tests {\n    f(\"c {\", \"d e\");\n}\ng(\"f g\");"),
         ["a b", "f g"]

@@ -64,7 +64,8 @@ impl Machine {
             all.map(|event| event[field].as_str().unwrap_or_default().to_owned()).collect()
         };
         let ran = of("command-started", "title");
-        let warnings = of("warning", "message").into_iter().filter(|text| !text.contains("has no name and no output")).collect();
+        let warnings =
+            of("warning", "message").into_iter().filter(|text| !text.contains("has no name and no output")).collect();
         Build { outcome, ran, warnings }
     }
 

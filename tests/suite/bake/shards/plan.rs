@@ -204,7 +204,11 @@ fn a_file_that_is_no_plan_is_refused() {
         ("no such image", node(&|nodes| nodes[0]["image"] = json!(7)), "that is not an image of its targets"),
         ("a place below nothing", node(&|nodes| nodes[0]["image"] = json!(-1)), "plan.json is not valid"),
         ("no platform", changed(&|plan| plan["targets"]["t0"]["platforms"] = json!([])), "it has no platform"),
-        ("a strange platform", changed(&|plan| plan["targets"]["t0"]["platforms"][0] = json!("a b")), "is not a platform"),
+        (
+            "a strange platform",
+            changed(&|plan| plan["targets"]["t0"]["platforms"][0] = json!("a b")),
+            "is not a platform",
+        ),
         ("a strange repository", release(&|own| own["repository"] = json!("a b")), "is not a name of a repository"),
         ("a tag in a repository", release(&|own| own["repository"] = json!("a:b")), "is not a name of a repository"),
         ("a strange tag", release(&|own| own["tags"][0]["name"] = json!("a/b")), "is not a tag"),
