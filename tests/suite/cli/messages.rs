@@ -39,7 +39,7 @@ fn strings_of_two_words_are_messages() {
     assert_eq!(messages(r#"x.expect("it is there"); unreachable!("it is not")"#), [""; 0]);
     assert_eq!(messages("/// Some words.\n// and more\nlet c = ' '; f(\"a b\")"), ["a b"]);
     assert_eq!(
-        found("f(\"a b\");\n#[cfg(test)]\nmod tests {\n    f(\"c {\", \"d e\");\n}\ng(\"f g\");"),
+        messages("f(\"a b\");\n#[cfg(test)]\nmod tests {\n    f(\"c {\", \"d e\");\n}\ng(\"f g\");"),
         ["a b", "f g"]
     );
 }
