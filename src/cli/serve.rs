@@ -11,7 +11,7 @@ use super::interrupt;
 use super::print::{answer, tell};
 use crate::error::{Error, Result};
 use crate::net::{Stop, server_tls};
-use crate::serve::{Exchange, Listener, Listening, ServeLimits, Stock};
+use crate::serve::{AnsweredRequest, Listening, RequestListener, ServeLimits, Stock};
 use crate::store::LocalStore;
 
 /// Serve images to docker, podman, containerd and others, as a registry that takes none
@@ -68,7 +68,7 @@ pub fn run(arguments: &ServeArguments, environment: &Environment) -> Result<()> 
     introduce(&stock, address, &listening)?;
     answer(&format!("{scheme}://{address}"))?;
     let is_quiet = arguments.quiet;
-    let listener: Listener = Arc::new(move |exchange: &Exchange| {
+    let listener: RequestListener = Arc::new(move |exchange: &AnsweredRequest| {
         if !is_quiet || exchange.fault.is_some() {
             tell(&line(exchange));
         }
@@ -116,7 +116,9 @@ fn introduce(stock: &Stock, address: SocketAddr, listening: &Listening) -> Resul
     for fault in stock.faults()? {
         tell(&format!("warning: {fault}"));
     }
-    let names = offer.names();
+    let mut names = offer.names();
+    // One that two registries have under the same name.
+    names.dedup();
     let images = if names.len() == 1 { "1 image".to_owned() } else { format!("{} images", names.len()) };
     tell(&format!("serving {images} at {address}, read-only, until Ctrl-C"));
     if listening.address().ip().is_unspecified() {
@@ -132,8 +134,8 @@ fn introduce(stock: &Stock, address: SocketAddr, listening: &Listening) -> Resul
 }
 
 /// Returns what is told of a request.
-fn line(exchange: &Exchange) -> String {
-    let Exchange { method, status, bytes, elapsed, .. } = exchange;
+fn line(exchange: &AnsweredRequest) -> String {
+    let AnsweredRequest { method, status, bytes, elapsed, .. } = exchange;
     let mut target: String = exchange.target.chars().take(LONGEST_TARGET).collect();
     if target.len() < exchange.target.len() {
         target.push('…');

@@ -12,17 +12,17 @@ use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use serde_json::json;
 
-use super::asked::{ManifestKey, Query, Route};
-use super::offer::{Meant, OfferedImage, TagMeaning};
+use super::asked::{Endpoint, ManifestKey, Query};
+use super::offer::{MeantImages, OfferedImage, TagMeaning};
 use super::range::WantedPart;
 use super::read::BlobRead;
-use super::refusal::{Refusal, RefusalCode};
-use super::stock::{Reached, Snapshot, Stock};
+use super::refusal::{RefusalCode, RequestRefusal};
+use super::stock::{ImageContent, Snapshot, Stock};
 use crate::oci::{Descriptor, Digest, ImageIndex, Map, media_type, to_json};
 use crate::store::read_document;
 
 /// What is answered.
-pub(super) struct Answer {
+pub(super) struct ServedAnswer {
     pub status: StatusCode,
     pub headers: Vec<(HeaderName, HeaderValue)>,
     pub content: AnswerContent,
@@ -44,7 +44,7 @@ const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied
 const JSON: &str = "application/json";
 
 /// A request, and what there is to answer it with.
-struct Request<'a> {
+struct Asking<'a> {
     stock: &'a Arc<Stock>,
     snapshot: Arc<Snapshot>,
     asked: &'a Parts,
@@ -52,51 +52,51 @@ struct Request<'a> {
 }
 
 /// Answers a request. This may take as long as the documents of an image take to read.
-pub(super) fn answer(stock: &Arc<Stock>, asked: &Parts) -> Answer {
-    try_answer(stock, asked).unwrap_or_else(Answer::refused)
+pub(super) fn answer(stock: &Arc<Stock>, asked: &Parts) -> ServedAnswer {
+    try_answer(stock, asked).unwrap_or_else(ServedAnswer::refused)
 }
 
-fn try_answer(stock: &Arc<Stock>, asked: &Parts) -> Result<Answer, Refusal> {
+fn try_answer(stock: &Arc<Stock>, asked: &Parts) -> Result<ServedAnswer, RequestRefusal> {
     if !matches!(asked.method, Method::GET | Method::HEAD) {
-        return Err(Refusal::read_only());
+        return Err(RequestRefusal::read_only());
     }
-    let route = Route::of(asked.uri.path())?;
-    if route == Route::Base {
-        return Ok(Answer::document(JSON, b"{}".to_vec()));
+    let route = Endpoint::of(asked.uri.path())?;
+    if route == Endpoint::Base {
+        return Ok(ServedAnswer::document(JSON, b"{}".to_vec()));
     }
-    let snapshot = stock.snapshot().map_err(|error| Refusal::unread(&error, RefusalCode::Unknown))?;
+    let snapshot = stock.snapshot().map_err(|error| RequestRefusal::unread(&error, RefusalCode::Unknown))?;
     let query = Query::of(asked.uri.query().unwrap_or_default());
-    let request = Request { stock, snapshot, asked, query };
+    let request = Asking { stock, snapshot, asked, query };
     match route {
-        Route::Base => Ok(Answer::document(JSON, b"{}".to_vec())),
-        Route::Catalog => request.catalog(),
-        Route::Tags(name) => request.tags(&name),
-        Route::Manifest(name, key) => request.manifest(&name, &key),
-        Route::Blob(name, digest) => request.blob(&name, &digest),
-        Route::Referrers(name, subject) => request.referrers(&name, &subject),
+        Endpoint::Base => Ok(ServedAnswer::document(JSON, b"{}".to_vec())),
+        Endpoint::Catalog => request.catalog(),
+        Endpoint::Tags(name) => request.tags(&name),
+        Endpoint::Manifest(name, key) => request.manifest(&name, &key),
+        Endpoint::Blob(name, digest) => request.blob(&name, &digest),
+        Endpoint::Referrers(name, subject) => request.referrers(&name, &subject),
     }
 }
 
-impl Answer {
+impl ServedAnswer {
     /// Returns the answer that refuses.
-    pub fn refused(refusal: Refusal) -> Answer {
-        let mut answer = Answer::document(JSON, refusal.document());
+    pub fn refused(refusal: RequestRefusal) -> ServedAnswer {
+        let mut answer = ServedAnswer::document(JSON, refusal.document());
         match refusal.status {
             StatusCode::METHOD_NOT_ALLOWED => answer.add(ALLOW, "GET, HEAD"),
             StatusCode::SERVICE_UNAVAILABLE => answer.add(RETRY_AFTER, "1"),
             _ => {}
         }
-        Answer { status: refusal.status, fault: refusal.fault, ..answer }
+        ServedAnswer { status: refusal.status, fault: refusal.fault, ..answer }
     }
 
-    fn document(kind: &str, document: Vec<u8>) -> Answer {
-        let mut answer = Answer::of(StatusCode::OK, AnswerContent::Bytes(document));
+    fn document(kind: &str, document: Vec<u8>) -> ServedAnswer {
+        let mut answer = ServedAnswer::of(StatusCode::OK, AnswerContent::Bytes(document));
         answer.add(CONTENT_TYPE, kind);
         answer
     }
 
-    fn of(status: StatusCode, content: AnswerContent) -> Answer {
-        Answer { status, headers: Vec::new(), content, fault: None }
+    fn of(status: StatusCode, content: AnswerContent) -> ServedAnswer {
+        ServedAnswer { status, headers: Vec::new(), content, fault: None }
     }
 
     /// Adds a header, unless the value can stand in none: media types are written by others.
@@ -110,22 +110,22 @@ impl Answer {
     }
 }
 
-impl Request<'_> {
-    fn catalog(&self) -> Result<Answer, Refusal> {
+impl Asking<'_> {
+    fn catalog(&self) -> Result<ServedAnswer, RequestRefusal> {
         let names = self.snapshot.offer.repositories();
         let (page, link) = self.page(names.iter().map(String::as_str).collect(), "/v2/_catalog")?;
-        Ok(linked(Answer::document(JSON, to_json(&json!({"repositories": page}))), link))
+        Ok(linked(ServedAnswer::document(JSON, to_json(&json!({"repositories": page}))), link))
     }
 
-    fn tags(&self, name: &str) -> Result<Answer, Refusal> {
+    fn tags(&self, name: &str) -> Result<ServedAnswer, RequestRefusal> {
         let tags = self.meant(name)?.tags();
         let (page, link) = self.page(tags, &format!("/v2/{name}/tags/list"))?;
-        Ok(linked(Answer::document(JSON, to_json(&json!({"name": name, "tags": page}))), link))
+        Ok(linked(ServedAnswer::document(JSON, to_json(&json!({"name": name, "tags": page}))), link))
     }
 
     /// Returns the part of all names that is wanted, and where the next part is, if there is more.
-    fn page<'n>(&self, all: BTreeSet<&'n str>, path: &str) -> Result<(Vec<&'n str>, Option<String>), Refusal> {
-        let wrong = |_| Refusal::bad(RefusalCode::PaginationNumberInvalid, "n is not a number");
+    fn page<'n>(&self, all: BTreeSet<&'n str>, path: &str) -> Result<(Vec<&'n str>, Option<String>), RequestRefusal> {
+        let wrong = |_| RequestRefusal::bad(RefusalCode::PaginationNumberInvalid, "n is not a number");
         let count = self.query.count.as_deref().map(str::parse::<usize>).transpose().map_err(wrong)?;
         let after = |name: &&str| self.query.last.as_deref().is_none_or(|last| *name > last);
         let mut left = all.into_iter().filter(after);
@@ -141,9 +141,9 @@ impl Request<'_> {
         Ok((page, link))
     }
 
-    fn manifest(&self, name: &str, key: &ManifestKey) -> Result<Answer, Refusal> {
+    fn manifest(&self, name: &str, key: &ManifestKey) -> Result<ServedAnswer, RequestRefusal> {
         let meant = self.meant(name)?;
-        let unknown = |message: String| Refusal::not_found(RefusalCode::ManifestUnknown, message);
+        let unknown = |message: String| RequestRefusal::not_found(RefusalCode::ManifestUnknown, message);
         let (image, descriptor) = match key {
             ManifestKey::Digest(digest) => self
                 .reached(&meant, |reached| reached.manifest(digest).cloned())?
@@ -158,29 +158,30 @@ impl Request<'_> {
             },
         };
         let mut answer = match self.is_known(&descriptor.digest) {
-            true => Answer::of(StatusCode::NOT_MODIFIED, AnswerContent::Bytes(Vec::new())),
+            true => ServedAnswer::of(StatusCode::NOT_MODIFIED, AnswerContent::Bytes(Vec::new())),
             false => {
                 let read = self.stock.with_store(&self.snapshot, image, |store| read_document(store, &descriptor));
-                let bytes = read.map_err(|error| Refusal::unread(&error, RefusalCode::ManifestUnknown))?;
-                Answer::document(&descriptor.media_type, bytes)
+                let bytes = read.map_err(|error| RequestRefusal::unread(&error, RefusalCode::ManifestUnknown))?;
+                ServedAnswer::document(&descriptor.media_type, bytes)
             }
         };
         answer.identify(&descriptor.digest);
         Ok(answer)
     }
 
-    fn blob(&self, name: &str, digest: &Digest) -> Result<Answer, Refusal> {
-        let unknown = || Refusal::not_found(RefusalCode::BlobUnknown, format!("no image here has the blob {digest}"));
+    fn blob(&self, name: &str, digest: &Digest) -> Result<ServedAnswer, RequestRefusal> {
+        let unknown =
+            || RequestRefusal::not_found(RefusalCode::BlobUnknown, format!("no image here has the blob {digest}"));
         let (image, descriptor) =
             self.reached(&self.meant(name)?, |reached| reached.content(digest).cloned())?.ok_or_else(unknown)?;
         let mut answer = if self.is_known(digest) {
-            Answer::of(StatusCode::NOT_MODIFIED, AnswerContent::Bytes(Vec::new()))
+            ServedAnswer::of(StatusCode::NOT_MODIFIED, AnswerContent::Bytes(Vec::new()))
         } else if self.asked.method == Method::HEAD {
             let has = self.stock.with_store(&self.snapshot, image, |store| store.has(&descriptor));
-            if !has.map_err(|error| Refusal::unread(&error, RefusalCode::BlobUnknown))? {
+            if !has.map_err(|error| RequestRefusal::unread(&error, RefusalCode::BlobUnknown))? {
                 return Err(unknown());
             }
-            Answer::of(StatusCode::OK, AnswerContent::Size(descriptor.size))
+            ServedAnswer::of(StatusCode::OK, AnswerContent::Size(descriptor.size))
         } else {
             self.part(image, descriptor)
         };
@@ -191,7 +192,7 @@ impl Request<'_> {
     }
 
     /// Answers with the part of a blob that is asked for.
-    fn part(&self, image: &OfferedImage, descriptor: Descriptor) -> Answer {
+    fn part(&self, image: &OfferedImage, descriptor: Descriptor) -> ServedAnswer {
         let size = descriptor.size;
         let range = self.header(RANGE).filter(|_| self.is_same(&descriptor.digest));
         let read = |part: Range<u64>| {
@@ -199,28 +200,28 @@ impl Request<'_> {
             AnswerContent::Blob(BlobRead { stock, snapshot, image: image.clone(), descriptor, part })
         };
         match WantedPart::of(range, size) {
-            WantedPart::Whole => Answer::of(StatusCode::OK, read(0..size)),
+            WantedPart::Whole => ServedAnswer::of(StatusCode::OK, read(0..size)),
             WantedPart::Part(part) => {
                 let place = format!("bytes {}-{}/{size}", part.start, part.end - 1);
-                let mut answer = Answer::of(StatusCode::PARTIAL_CONTENT, read(part));
+                let mut answer = ServedAnswer::of(StatusCode::PARTIAL_CONTENT, read(part));
                 answer.add(CONTENT_RANGE, &place);
                 answer
             }
             WantedPart::Outside => {
-                let mut answer = Answer::of(StatusCode::RANGE_NOT_SATISFIABLE, AnswerContent::Bytes(Vec::new()));
+                let mut answer = ServedAnswer::of(StatusCode::RANGE_NOT_SATISFIABLE, AnswerContent::Bytes(Vec::new()));
                 answer.add(CONTENT_RANGE, &format!("bytes */{size}"));
                 answer
             }
         }
     }
 
-    fn referrers(&self, name: &str, subject: &Digest) -> Result<Answer, Refusal> {
+    fn referrers(&self, name: &str, subject: &Digest) -> Result<ServedAnswer, RequestRefusal> {
         let mut listed: Vec<Descriptor> = Vec::new();
         for image in self.meant(name)?.images() {
             let reached = self
                 .stock
                 .reached(&self.snapshot, image)
-                .map_err(|error| Refusal::unread(&error, RefusalCode::Unknown))?;
+                .map_err(|error| RequestRefusal::unread(&error, RefusalCode::Unknown))?;
             for referrer in reached.referrers(subject) {
                 if listed.iter().all(|known| known.digest != referrer.digest) {
                     listed.push(referrer.clone());
@@ -231,18 +232,19 @@ impl Request<'_> {
         if let Some(kind) = wanted {
             listed.retain(|referrer| referrer.other.get("artifactType").is_some_and(|own| own == kind));
         }
-        let mut answer = Answer::document(media_type::IMAGE_INDEX, to_json(&ImageIndex::new(listed, Map::new())));
+        let mut answer = ServedAnswer::document(media_type::IMAGE_INDEX, to_json(&ImageIndex::new(listed, Map::new())));
         if wanted.is_some() {
             answer.add(FILTERS_APPLIED, "artifactType");
         }
         Ok(answer)
     }
 
-    fn meant(&self, name: &str) -> Result<Meant<'_>, Refusal> {
+    fn meant(&self, name: &str) -> Result<MeantImages<'_>, RequestRefusal> {
         // A client may name the very registry that it asks.
         let own = self.header(HOST);
         let registry = self.query.registry.as_deref().filter(|registry| Some(*registry) != own);
-        let unknown = || Refusal::not_found(RefusalCode::NameUnknown, format!("there is no repository {name} here"));
+        let unknown =
+            || RequestRefusal::not_found(RefusalCode::NameUnknown, format!("there is no repository {name} here"));
         self.snapshot.offer.meant(name, registry).ok_or_else(unknown)
     }
 
@@ -250,9 +252,9 @@ impl Request<'_> {
     /// is found.
     fn reached<'m, T>(
         &self,
-        meant: &Meant<'m>,
-        find: impl Fn(&Reached) -> Option<T>,
-    ) -> Result<Option<(&'m OfferedImage, T)>, Refusal> {
+        meant: &MeantImages<'m>,
+        find: impl Fn(&ImageContent) -> Option<T>,
+    ) -> Result<Option<(&'m OfferedImage, T)>, RequestRefusal> {
         let mut fault = None;
         for image in meant.images() {
             match self.stock.reached(&self.snapshot, image) {
@@ -261,7 +263,7 @@ impl Request<'_> {
                         return Ok(Some((image, found)));
                     }
                 }
-                Err(error) => fault = Some(Refusal::unread(&error, RefusalCode::Unknown)),
+                Err(error) => fault = Some(RequestRefusal::unread(&error, RefusalCode::Unknown)),
             }
         }
         fault.map_or(Ok(None), Err)
@@ -284,7 +286,7 @@ impl Request<'_> {
     }
 }
 
-fn linked(mut answer: Answer, link: Option<String>) -> Answer {
+fn linked(mut answer: ServedAnswer, link: Option<String>) -> ServedAnswer {
     link.iter().for_each(|link| answer.add(LINK, link));
     answer
 }

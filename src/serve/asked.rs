@@ -4,11 +4,11 @@
 use crate::net::percent_decoded_text;
 use crate::oci::{Digest, is_valid_tag};
 
-use super::refusal::{Refusal, RefusalCode};
+use super::refusal::{RefusalCode, RequestRefusal};
 
 /// What a path asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Route {
+pub(super) enum Endpoint {
     /// Whether somebody is there (end-1).
     Base,
     /// The names of the repositories: docker's, and in no specification.
@@ -46,28 +46,28 @@ pub(super) struct Query {
 /// In bytes: docker's for a path, and a host's name before it.
 const LONGEST_NAME: usize = 512;
 
-impl Route {
+impl Endpoint {
     /// Reads a path. Escapes count as what they stand for, as everywhere else.
-    pub fn of(path: &str) -> Result<Route, Refusal> {
+    pub fn of(path: &str) -> Result<Endpoint, RequestRefusal> {
         let path = percent_decoded_text(path);
         let path = match path.strip_prefix("/v2") {
-            Some("" | "/") => return Ok(Route::Base),
+            Some("" | "/") => return Ok(Endpoint::Base),
             Some(rest) if rest.starts_with('/') => &rest[1..],
-            _ => return Err(Refusal::not_found(RefusalCode::Unknown, "a registry has nothing but /v2/")),
+            _ => return Err(RequestRefusal::not_found(RefusalCode::Unknown, "a registry has nothing but /v2/")),
         };
         if path == "_catalog" {
-            return Ok(Route::Catalog);
+            return Ok(Endpoint::Catalog);
         }
         if let Some(name) = path.strip_suffix("/tags/list") {
-            return Ok(Route::Tags(repository(name)?));
+            return Ok(Endpoint::Tags(repository(name)?));
         }
-        let nothing = || Refusal::not_found(RefusalCode::Unknown, "there is nothing of that kind");
+        let nothing = || RequestRefusal::not_found(RefusalCode::Unknown, "there is nothing of that kind");
         let (rest, last) = path.rsplit_once('/').ok_or_else(nothing)?;
         let (name, kind) = rest.rsplit_once('/').ok_or_else(nothing)?;
         match kind {
-            "manifests" => Ok(Route::Manifest(repository(name)?, manifest(last)?)),
-            "blobs" => Ok(Route::Blob(repository(name)?, digest(last)?)),
-            "referrers" => Ok(Route::Referrers(repository(name)?, digest(last)?)),
+            "manifests" => Ok(Endpoint::Manifest(repository(name)?, manifest(last)?)),
+            "blobs" => Ok(Endpoint::Blob(repository(name)?, digest(last)?)),
+            "referrers" => Ok(Endpoint::Referrers(repository(name)?, digest(last)?)),
             _ => Err(nothing()),
         }
     }
@@ -91,29 +91,29 @@ impl Query {
     }
 }
 
-fn repository(name: &str) -> Result<String, Refusal> {
+fn repository(name: &str) -> Result<String, RequestRefusal> {
     let is_part = |part: &str| {
         let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ':' | '[' | ']');
         !part.is_empty() && part.chars().all(is_word) && part.chars().any(|c| c.is_ascii_alphanumeric())
     };
     match name.len() <= LONGEST_NAME && name.split('/').all(is_part) {
         true => Ok(name.to_owned()),
-        false => Err(Refusal::bad(RefusalCode::NameInvalid, "that is not the name of a repository")),
+        false => Err(RequestRefusal::bad(RefusalCode::NameInvalid, "that is not the name of a repository")),
     }
 }
 
-fn manifest(text: &str) -> Result<ManifestKey, Refusal> {
+fn manifest(text: &str) -> Result<ManifestKey, RequestRefusal> {
     if text.contains(':') {
         return digest(text).map(ManifestKey::Digest);
     }
     match is_valid_tag(text) {
         true => Ok(ManifestKey::Tag(text.to_owned())),
-        false => Err(Refusal::bad(RefusalCode::ManifestInvalid, "that is neither a tag nor a digest")),
+        false => Err(RequestRefusal::bad(RefusalCode::ManifestInvalid, "that is neither a tag nor a digest")),
     }
 }
 
-fn digest(text: &str) -> Result<Digest, Refusal> {
-    text.parse().map_err(|_| Refusal::bad(RefusalCode::DigestInvalid, "that is not a sha256 digest"))
+fn digest(text: &str) -> Result<Digest, RequestRefusal> {
+    text.parse().map_err(|_| RequestRefusal::bad(RefusalCode::DigestInvalid, "that is not a sha256 digest"))
 }
 
 #[cfg(test)]
@@ -125,7 +125,7 @@ mod tests {
     const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
     fn status(path: &str) -> u16 {
-        Route::of(path).map_or_else(|refusal| refusal.status.as_u16(), |_| 200)
+        Endpoint::of(path).map_or_else(|refusal| refusal.status.as_u16(), |_| 200)
     }
 
     #[test]
@@ -133,18 +133,18 @@ mod tests {
         let digest: Digest = DIGEST.parse().unwrap();
         let name = || "org/api".to_owned();
         for (path, route) in [
-            ("/v2", Route::Base),
-            ("/v2/", Route::Base),
-            ("/v2/_catalog", Route::Catalog),
-            ("/v2/org/api/tags/list", Route::Tags(name())),
-            ("/v2/tags/list/tags/list", Route::Tags("tags/list".to_owned())),
-            ("/v2/org/api/manifests/v1", Route::Manifest(name(), ManifestKey::Tag("v1".to_owned()))),
-            (&format!("/v2/org/api/manifests/{DIGEST}"), Route::Manifest(name(), ManifestKey::Digest(digest))),
-            (&format!("/v2/org/api/blobs/{DIGEST}").replace(':', "%3A"), Route::Blob(name(), digest)),
-            (&format!("/v2/org%2Fapi/referrers/{DIGEST}"), Route::Referrers(name(), digest)),
-            ("/v2/host.example:5000/a/tags/list", Route::Tags("host.example:5000/a".to_owned())),
+            ("/v2", Endpoint::Base),
+            ("/v2/", Endpoint::Base),
+            ("/v2/_catalog", Endpoint::Catalog),
+            ("/v2/org/api/tags/list", Endpoint::Tags(name())),
+            ("/v2/tags/list/tags/list", Endpoint::Tags("tags/list".to_owned())),
+            ("/v2/org/api/manifests/v1", Endpoint::Manifest(name(), ManifestKey::Tag("v1".to_owned()))),
+            (&format!("/v2/org/api/manifests/{DIGEST}"), Endpoint::Manifest(name(), ManifestKey::Digest(digest))),
+            (&format!("/v2/org/api/blobs/{DIGEST}").replace(':', "%3A"), Endpoint::Blob(name(), digest)),
+            (&format!("/v2/org%2Fapi/referrers/{DIGEST}"), Endpoint::Referrers(name(), digest)),
+            ("/v2/host.example:5000/a/tags/list", Endpoint::Tags("host.example:5000/a".to_owned())),
         ] {
-            assert_eq!(Route::of(path).unwrap(), route, "{path}");
+            assert_eq!(Endpoint::of(path).unwrap(), route, "{path}");
         }
     }
 
@@ -188,7 +188,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_path_is_read_or_refused(path in "(/v2)?(/|%2e|%00|\\.\\.|[a-z:%]{0,4}|manifests|blobs|tags/list){0,8}", query in ".{0,20}") {
-            if let Ok(Route::Tags(name) | Route::Manifest(name, _) | Route::Blob(name, _)) = Route::of(&path) {
+            if let Ok(Endpoint::Tags(name) | Endpoint::Manifest(name, _) | Endpoint::Blob(name, _)) = Endpoint::of(&path) {
                 prop_assert!(!name.split('/').any(|part| matches!(part, "" | "." | "..")));
             }
             Query::of(&query);

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tokio::sync::mpsc::Receiver;
 
-use super::read::Piece;
+use super::read::BlobPiece;
 
 /// A request that has been answered. All text of it is foreign.
 #[derive(Debug)]
-pub struct Exchange {
+pub struct AnsweredRequest {
     /// As in `GET`.
     pub method: String,
     /// The path and the query, as they were written.
@@ -31,26 +31,26 @@ pub struct Exchange {
 }
 
 /// Who is told of what has been answered.
-pub type Listener = Arc<dyn Fn(&Exchange) + Send + Sync>;
+pub type RequestListener = Arc<dyn Fn(&AnsweredRequest) + Send + Sync>;
 
 /// What of an exchange is known once its answer begins. It is told of when it goes.
 pub(super) struct Telling {
-    pub exchange: Exchange,
+    pub exchange: AnsweredRequest,
     pub since: Instant,
-    pub listener: Listener,
+    pub listener: RequestListener,
 }
 
 /// The body of an answer.
 pub(super) struct AnswerBody {
     first: Bytes,
-    rest: Option<Receiver<Piece>>,
+    rest: Option<Receiver<BlobPiece>>,
     left: u64,
     telling: Telling,
 }
 
 impl AnswerBody {
     /// Returns the body of `size` bytes, of which `first` are the first.
-    pub fn new(first: Bytes, rest: Option<Receiver<Piece>>, size: u64, telling: Telling) -> AnswerBody {
+    pub fn new(first: Bytes, rest: Option<Receiver<BlobPiece>>, size: u64, telling: Telling) -> AnswerBody {
         AnswerBody { first, rest, left: size, telling }
     }
 

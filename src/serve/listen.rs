@@ -22,11 +22,11 @@ use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use super::answer::{Answer, AnswerContent, answer};
-use super::exchange::{AnswerBody, Exchange, Listener, Telling};
+use super::answer::{AnswerContent, ServedAnswer, answer};
+use super::exchange::{AnswerBody, AnsweredRequest, RequestListener, Telling};
 use super::paced::PacedStream;
-use super::read::{BlobRead, Piece};
-use super::refusal::Refusal;
+use super::read::{BlobPiece, BlobRead};
+use super::refusal::RequestRefusal;
 use super::stock::Stock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::Stop;
@@ -53,7 +53,7 @@ pub struct Listening {
 struct Counter {
     stock: Arc<Stock>,
     limits: ServeLimits,
-    listener: Listener,
+    listener: RequestListener,
     lookups: Arc<Semaphore>,
     blobs: Arc<Semaphore>,
     stop: Stop,
@@ -102,7 +102,7 @@ impl Listening {
 
     /// Gives out what `stock` has, until `stop` ends; answers under way then have a moment to go on. `listener` is told of each
     /// request.
-    pub fn serve(self, stock: Stock, limits: ServeLimits, stop: &Stop, listener: Listener) -> Result<()> {
+    pub fn serve(self, stock: Stock, limits: ServeLimits, stop: &Stop, listener: RequestListener) -> Result<()> {
         let failed = |source| Error::new(ErrorKind::Io, "cannot start to serve").with_source(source);
         let runtime = runtime(&limits).map_err(failed)?;
         let semaphore = |count| Arc::new(Semaphore::new(count));
@@ -185,7 +185,7 @@ impl Counter {
         let since = Instant::now();
         // Whatever content a request has is not looked at.
         let (asked, _) = request.into_parts();
-        let exchange = Exchange {
+        let exchange = AnsweredRequest {
             method: asked.method.to_string(),
             target: asked.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
             status: 0,
@@ -198,12 +198,12 @@ impl Counter {
         let is_head = asked.method == Method::HEAD;
         let stock = self.stock.clone();
         let answer = self.with_thread(&self.lookups, move || answer(&stock, &asked)).await;
-        match answer.unwrap_or_else(Answer::refused) {
-            Answer { content: AnswerContent::Blob(read), status, headers, .. } => {
+        match answer.unwrap_or_else(ServedAnswer::refused) {
+            ServedAnswer { content: AnswerContent::Blob(read), status, headers, .. } => {
                 let size = read.part.end - read.part.start;
                 match self.begin(read).await {
                     Ok((first, rest)) => response(status, headers, size, first, Some(rest), telling),
-                    Err(refusal) => plain(Answer::refused(refusal), is_head, telling),
+                    Err(refusal) => plain(ServedAnswer::refused(refusal), is_head, telling),
                 }
             }
             answer => plain(answer, is_head, telling),
@@ -211,7 +211,7 @@ impl Counter {
     }
 
     /// Begins to read a blob. Returns its first piece, once that is there, and where the others come from.
-    async fn begin(&self, read: BlobRead) -> Result<(Bytes, mpsc::Receiver<Piece>), Refusal> {
+    async fn begin(&self, read: BlobRead) -> Result<(Bytes, mpsc::Receiver<BlobPiece>), RequestRefusal> {
         let permit = self.permit(&self.blobs).await?;
         let (sender, mut receiver) = mpsc::channel(READY);
         spawn_blocking(move || {
@@ -220,7 +220,7 @@ impl Counter {
         });
         match receiver.recv().await {
             Some(first) => Ok((first?, receiver)),
-            None => Err(Refusal::failed("a thread that reads a blob has ended".to_owned())),
+            None => Err(RequestRefusal::failed("a thread that reads a blob has ended".to_owned())),
         }
     }
 
@@ -228,27 +228,27 @@ impl Counter {
         &self,
         permits: &Arc<Semaphore>,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Refusal> {
+    ) -> Result<T, RequestRefusal> {
         let permit = self.permit(permits).await?;
         let done = spawn_blocking(move || {
             let done = work();
             drop(permit);
             done
         });
-        done.await.map_err(|_| Refusal::failed("a thread that answers has ended".to_owned()))
+        done.await.map_err(|_| RequestRefusal::failed("a thread that answers has ended".to_owned()))
     }
 
-    async fn permit(&self, permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Refusal> {
+    async fn permit(&self, permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, RequestRefusal> {
         match timeout(self.limits.patience, permits.clone().acquire_owned()).await {
             Ok(Ok(permit)) => Ok(permit),
-            _ => Err(Refusal::busy()),
+            _ => Err(RequestRefusal::busy()),
         }
     }
 }
 
 /// Returns the response for all but blobs.
-fn plain(answer: Answer, is_head: bool, mut telling: Telling) -> Response<AnswerBody> {
-    let Answer { status, headers, content, fault } = answer;
+fn plain(answer: ServedAnswer, is_head: bool, mut telling: Telling) -> Response<AnswerBody> {
+    let ServedAnswer { status, headers, content, fault } = answer;
     telling.exchange.fault = fault;
     let (size, bytes) = match content {
         AnswerContent::Bytes(bytes) if !is_head => (bytes.len() as u64, bytes),
@@ -265,7 +265,7 @@ fn response(
     headers: Vec<(HeaderName, HeaderValue)>,
     size: u64,
     first: Bytes,
-    rest: Option<mpsc::Receiver<Piece>>,
+    rest: Option<mpsc::Receiver<BlobPiece>>,
     mut telling: Telling,
 ) -> Response<AnswerBody> {
     telling.exchange.status = status.as_u16();

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  layout, archive ─┐
-//!                   ├─► Stock ──► Offer: names ──► Answer ──► hyper
+//!                   ├─► Stock ──► Offer: names ──► answer ──► hyper
 //!  local store ─────┘     └─────► blobs, read by threads ──────┘
 //! ```
 //!
@@ -26,7 +26,7 @@ mod read;
 mod refusal;
 mod stock;
 
-pub use exchange::{Exchange, Listener};
+pub use exchange::{AnsweredRequest, RequestListener};
 pub use listen::{Listening, ServeLimits};
 pub use offer::{Offer, OfferedImage};
 pub use stock::{Snapshot, Stock};

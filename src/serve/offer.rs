@@ -35,7 +35,7 @@ pub struct OfferedImage {
 }
 
 /// What the name of a repository in a request means: the images of all repositories that it may mean.
-pub(super) struct Meant<'a> {
+pub(super) struct MeantImages<'a> {
     images: Vec<(&'a RepositoryName, &'a OfferedImage)>,
 }
 
@@ -128,7 +128,7 @@ impl Offer {
     }
 
     /// Returns what `name` means, where `registry`, if it is given, is the one that the image is of; none if nothing has it.
-    pub(super) fn meant(&self, name: &str, registry: Option<&str>) -> Option<Meant<'_>> {
+    pub(super) fn meant(&self, name: &str, registry: Option<&str>) -> Option<MeantImages<'_>> {
         let is_of = |known: &&RepositoryName| match registry {
             Some(registry) => known.registry.as_deref() == Some(registry) && known.path == name,
             None => true,
@@ -138,7 +138,7 @@ impl Offer {
             .filter_map(|name| self.repositories.get_key_value(name))
             .flat_map(|(name, images)| images.iter().map(move |image| (name, image)))
             .collect();
-        (!images.is_empty()).then_some(Meant { images })
+        (!images.is_empty()).then_some(MeantImages { images })
     }
 
     fn add_named(&mut self, name: &Reference, root: &Descriptor, local_name: Option<String>) {
@@ -181,7 +181,7 @@ impl RepositoryName {
     }
 }
 
-impl<'a> Meant<'a> {
+impl<'a> MeantImages<'a> {
     /// Returns all images that are meant.
     pub fn images(&self) -> impl Iterator<Item = &'a OfferedImage> {
         self.images.iter().map(|(_, image)| *image)

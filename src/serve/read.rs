@@ -9,7 +9,7 @@ use hyper::body::Bytes;
 use tokio::sync::mpsc::Sender;
 
 use super::offer::OfferedImage;
-use super::refusal::{Refusal, RefusalCode};
+use super::refusal::{RefusalCode, RequestRefusal};
 use super::stock::{Snapshot, Stock};
 use crate::error::{Error, Result};
 use crate::oci::Descriptor;
@@ -24,26 +24,26 @@ pub(super) struct BlobRead {
 }
 
 /// A piece of a blob, or why there is none. The first one says whether there will be any.
-pub(super) type Piece = Result<Bytes, Refusal>;
+pub(super) type BlobPiece = Result<Bytes, RequestRefusal>;
 
 /// In bytes: so much of a blob is in memory two or three times for each answer.
 const PIECE: usize = 64 << 10;
 
 impl BlobRead {
     /// Sends all pieces to `taker`, at the end of which a failure may stand; goes as soon as they are not wanted any more.
-    pub fn run(self, taker: &Sender<Piece>) {
+    pub fn run(self, taker: &Sender<BlobPiece>) {
         let BlobRead { stock, snapshot, image, descriptor, part } = self;
         let sent = stock.with_store(&snapshot, &image, |store| {
             let failed = |source| Error::from_read("read", descriptor.digest.to_string(), source);
             send(store.open(&descriptor)?, &part, taker).map_err(failed)
         });
         if let Err(error) = sent {
-            let _ = taker.blocking_send(Err(Refusal::unread(&error, RefusalCode::BlobUnknown)));
+            let _ = taker.blocking_send(Err(RequestRefusal::unread(&error, RefusalCode::BlobUnknown)));
         }
     }
 }
 
-fn send(mut blob: impl Read, part: &Range<u64>, taker: &Sender<Piece>) -> io::Result<()> {
+fn send(mut blob: impl Read, part: &Range<u64>, taker: &Sender<BlobPiece>) -> io::Result<()> {
     let mut at = 0;
     let mut held = Bytes::new();
     let mut buffer = vec![0; PIECE];

@@ -8,7 +8,7 @@ use crate::oci::to_json;
 
 /// Why a request gets nothing.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct RequestRefusal {
     pub status: StatusCode,
     code: RefusalCode,
     message: String,
@@ -31,43 +31,43 @@ pub(super) enum RefusalCode {
     Unsupported,
 }
 
-impl Refusal {
+impl RequestRefusal {
     /// Returns the refusal of what makes no sense.
-    pub fn bad(code: RefusalCode, message: impl Into<String>) -> Refusal {
-        Refusal::new(StatusCode::BAD_REQUEST, code, message)
+    pub fn bad(code: RefusalCode, message: impl Into<String>) -> RequestRefusal {
+        RequestRefusal::new(StatusCode::BAD_REQUEST, code, message)
     }
 
     /// Returns the refusal of what is not here.
-    pub fn not_found(code: RefusalCode, message: impl Into<String>) -> Refusal {
-        Refusal::new(StatusCode::NOT_FOUND, code, message)
+    pub fn not_found(code: RefusalCode, message: impl Into<String>) -> RequestRefusal {
+        RequestRefusal::new(StatusCode::NOT_FOUND, code, message)
     }
 
     /// Returns the refusal of what would write.
-    pub fn read_only() -> Refusal {
+    pub fn read_only() -> RequestRefusal {
         let message = "this registry is read-only: images are pulled from it, and none are pushed";
-        Refusal::new(StatusCode::METHOD_NOT_ALLOWED, RefusalCode::Unsupported, message)
+        RequestRefusal::new(StatusCode::METHOD_NOT_ALLOWED, RefusalCode::Unsupported, message)
     }
 
     /// Returns the refusal of one request too many.
-    pub fn busy() -> Refusal {
+    pub fn busy() -> RequestRefusal {
         let message = "too much is asked for at once: ask again";
-        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, RefusalCode::TooManyRequests, message)
+        RequestRefusal::new(StatusCode::SERVICE_UNAVAILABLE, RefusalCode::TooManyRequests, message)
     }
 
     /// Returns the refusal of what is here and cannot be read because of `fault`, which may name paths: who asks is not told.
-    pub fn failed(fault: String) -> Refusal {
+    pub fn failed(fault: String) -> RequestRefusal {
         let message = "it cannot be read where it is kept";
-        let refusal = Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, RefusalCode::Unknown, message);
-        Refusal { fault: Some(fault), ..refusal }
+        let refusal = RequestRefusal::new(StatusCode::INTERNAL_SERVER_ERROR, RefusalCode::Unknown, message);
+        RequestRefusal { fault: Some(fault), ..refusal }
     }
 
     /// Returns the refusal for what could not be read because of `error`: as unknown, if it is not there.
-    pub fn unread(error: &Error, unknown: RefusalCode) -> Refusal {
+    pub fn unread(error: &Error, unknown: RefusalCode) -> RequestRefusal {
         match error.kind {
             ErrorKind::NotFound => {
-                Refusal { fault: Some(told(error)), ..Refusal::not_found(unknown, "it is not here") }
+                RequestRefusal { fault: Some(told(error)), ..RequestRefusal::not_found(unknown, "it is not here") }
             }
-            _ => Refusal::failed(told(error)),
+            _ => RequestRefusal::failed(told(error)),
         }
     }
 
@@ -76,8 +76,8 @@ impl Refusal {
         to_json(&json!({"errors": [{"code": self.code.name(), "message": self.message}]}))
     }
 
-    fn new(status: StatusCode, code: RefusalCode, message: impl Into<String>) -> Refusal {
-        Refusal { status, code, message: message.into(), fault: None }
+    fn new(status: StatusCode, code: RefusalCode, message: impl Into<String>) -> RequestRefusal {
+        RequestRefusal { status, code, message: message.into(), fault: None }
     }
 }
 

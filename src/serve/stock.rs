@@ -25,7 +25,7 @@ pub struct Stock {
     client: OnDemand,
     last: Mutex<Option<(Stamp, Arc<Snapshot>)>>,
     /// What each root reaches: that never changes.
-    reached: Mutex<HashMap<Digest, Arc<Reached>>>,
+    reached: Mutex<HashMap<Digest, Arc<ImageContent>>>,
 }
 
 enum StockLocation {
@@ -46,7 +46,7 @@ pub struct Snapshot {
 
 /// All that an image reaches, with what refers to it.
 #[derive(Default)]
-pub(super) struct Reached {
+pub(super) struct ImageContent {
     content: HashMap<Digest, Descriptor>,
     referrers: HashMap<Digest, Vec<Descriptor>>,
     /// Why what refers to it could not be read.
@@ -126,11 +126,11 @@ impl Stock {
     }
 
     /// Returns what `image` reaches.
-    pub(super) fn reached(&self, snapshot: &Snapshot, image: &OfferedImage) -> Result<Arc<Reached>> {
+    pub(super) fn reached(&self, snapshot: &Snapshot, image: &OfferedImage) -> Result<Arc<ImageContent>> {
         if let Some(known) = locked(&self.reached).get(&image.root.digest) {
             return Ok(known.clone());
         }
-        let reached = self.with_store(snapshot, image, |store| Reached::of(store, &image.root))?;
+        let reached = self.with_store(snapshot, image, |store| ImageContent::of(store, &image.root))?;
         let reached = Arc::new(reached);
         locked(&self.reached).insert(image.root.digest, reached.clone());
         Ok(reached)
@@ -201,11 +201,11 @@ impl Snapshot {
     }
 }
 
-impl Reached {
-    fn of(store: &dyn Store, root: &Descriptor) -> Result<Reached> {
+impl ImageContent {
+    fn of(store: &dyn Store, root: &Descriptor) -> Result<ImageContent> {
         let mut budget = DocumentBudget::default();
         let graph = Graph::read(store, root, &mut budget)?;
-        let mut reached = Reached::default();
+        let mut reached = ImageContent::default();
         match referrers(store, &graph, &mut budget, &silent) {
             Ok(found) => found.into_iter().for_each(|found| {
                 reached.add(&found.graph);
