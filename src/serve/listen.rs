@@ -38,7 +38,7 @@ pub struct ServeLimits {
     pub connections: usize,
     /// Blobs that are read at a time, each on a thread of its own. Others wait.
     pub blobs: usize,
-    /// For how long a client may be silent, take nothing, or wait for another one.
+    /// For how long a client may be silent, or wait for another one. For four times as long it may take nothing.
     pub patience: Duration,
 }
 
@@ -154,7 +154,8 @@ async fn connected(
 ) {
     let _ = stream.set_nodelay(true);
     let patience = counter.limits.patience;
-    let stream = PacedStream::new(stream, patience);
+    // The kernel takes much at a time: of a slow client it may say nothing for long.
+    let stream = PacedStream::new(stream, 4 * patience);
     match acceptor {
         None => converse(stream, counter).await,
         Some(acceptor) => {
