@@ -107,10 +107,13 @@ impl Listening {
         let runtime = runtime(&limits).map_err(failed)?;
         let semaphore = |count| Arc::new(Semaphore::new(count));
         let (lookups, blobs) = (semaphore(LOOKUPS), semaphore(limits.blobs));
-        let counter = Counter { stock: Arc::new(stock), limits, listener, lookups, blobs, stop: stop.clone() };
+        // It may have a client with a runtime of its own, which must not end within this one.
+        let stock = Arc::new(stock);
+        let counter = Counter { stock: stock.clone(), limits, listener, lookups, blobs, stop: stop.clone() };
         let served = runtime.block_on(self.accept(Arc::new(counter)));
         // Threads that still read find that nobody takes it any more.
         runtime.shutdown_timeout(GRACE);
+        drop(stock);
         served.map_err(failed)
     }
 

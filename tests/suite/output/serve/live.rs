@@ -98,10 +98,12 @@ fn layers_of_a_base_elsewhere_are_given_out_too() {
     fs::write(context.path().join("Dockerfile"), format!("FROM {base}\nCOPY Dockerfile /\n")).unwrap();
     let flags = ["-t", "registry.example/org/app:1", "--platform=linux/amd64"];
     program.run([&["build", context.path().to_str().unwrap()], &flags[..]].concat()).success();
-    let served = Served::start(&program, &[]);
+    let mut served = Served::start(&program, &[]);
     let other = Program::new().directory(world.place.path());
     other.run(["copy", &format!("{}/org/app:1", served.address()), "-o", "app/"]).success();
     assert!(blobs(&world.path("app")).contains(&digests(&world.path("api"))[2].replace("sha256:", "")));
+    served.signal(Signal::TERM);
+    assert_eq!(served.code(), Some(0), "{}", served.log());
 }
 
 #[test]
