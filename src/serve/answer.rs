@@ -35,7 +35,7 @@ pub(super) enum AnswerContent {
     Bytes(Vec<u8>),
     /// So many bytes, which only a GET gets.
     Size(u64),
-    Blob(BlobRead),
+    Blob(Box<BlobRead>),
 }
 
 const DOCUMENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
@@ -197,7 +197,7 @@ impl Asking<'_> {
         let range = self.header(RANGE).filter(|_| self.is_same(&descriptor.digest));
         let read = |part: Range<u64>| {
             let (stock, snapshot) = (self.stock.clone(), self.snapshot.clone());
-            AnswerContent::Blob(BlobRead { stock, snapshot, image: image.clone(), descriptor, part })
+            AnswerContent::Blob(Box::new(BlobRead { stock, snapshot, image: image.clone(), descriptor, part }))
         };
         match WantedPart::of(range, size) {
             WantedPart::Whole => ServedAnswer::of(StatusCode::OK, read(0..size)),

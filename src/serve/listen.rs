@@ -205,7 +205,7 @@ impl Counter {
         match answer.unwrap_or_else(ServedAnswer::refused) {
             ServedAnswer { content: AnswerContent::Blob(read), status, headers, .. } => {
                 let size = read.part.end - read.part.start;
-                match self.begin(read).await {
+                match self.begin(*read).await {
                     Ok((first, rest)) => response(status, headers, size, first, Some(rest), telling),
                     Err(refusal) => plain(ServedAnswer::refused(refusal), is_head, telling),
                 }
