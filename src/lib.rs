@@ -35,6 +35,7 @@
 //! | [`output`] | the places that finished images go to |
 //! | [`release`] | the tags that stand for images in registries |
 //! | [`inspect`] | what is in an image, and what differs between layers |
+//! | [`serve`] | the images of a place, given out as a registry gives them |
 //! | [`cli`] | the command line |
 //!
 //! # To build an image
@@ -210,7 +211,7 @@
 //! - a blob that goes from the local store while a build or a push relies on it;
 //! - bytes from elsewhere that are used without their digest checked;
 //! - the library printing, reading the environment or touching the terminal: `cli` alone does;
-//! - async outside of `net`.
+//! - async outside of `net` and `serve`.
 
 #![warn(missing_docs)]
 
@@ -231,4 +232,5 @@ pub mod build;
 pub mod output;
 pub mod release;
 pub mod inspect;
+pub mod serve;
 pub mod cli;

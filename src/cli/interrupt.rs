@@ -1,5 +1,6 @@
 //! The signals that end the program, after which nothing half written is left.
 
+use std::sync::Mutex;
 use std::sync::mpsc::channel;
 use std::thread::Builder;
 use std::time::Duration;
@@ -11,7 +12,12 @@ use signal_hook::low_level::emulate_default_handler;
 use super::progress::end_with;
 use super::{terminal, timings};
 use crate::error::{Error, ErrorKind, Result};
+use crate::net::Stop;
 use crate::store::pending;
+use crate::sync::locked;
+
+/// What the first signal ends in the place of the program.
+static INSTEAD: Mutex<Option<Stop>> = Mutex::new(None);
 
 /// For how long it may take to say what has ended the program.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -22,7 +28,11 @@ pub fn watch() -> Result<()> {
     let mut signals =
         Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(|source| Error::io("watch for", "signals", source))?;
     let watching = Builder::new().name("signals".to_owned()).spawn(move || {
-        if let Some(signal) = signals.forever().next() {
+        for signal in signals.forever() {
+            if let Some(stop) = locked(&INSTEAD).take() {
+                stop.end();
+                continue;
+            }
             terminal::restore();
             say(signal);
             let _nothing_new_begins = pending::discard_all();
@@ -34,6 +44,11 @@ pub fn watch() -> Result<()> {
     watching
         .map(drop)
         .map_err(|source| Error::new(ErrorKind::Io, "cannot start a thread to watch for signals").with_source(source))
+}
+
+/// Sees to it that the first signal ends `stop`, and only another one the program.
+pub fn end_instead(stop: &Stop) {
+    *locked(&INSTEAD) = Some(stop.clone());
 }
 
 /// Leaves a word on the screen for what has ended the program, if there is still one. That is not waited for long: whoever is to

@@ -31,6 +31,7 @@ mod progress;
 mod push;
 mod rebase;
 mod resolve;
+mod serve;
 mod store;
 mod tags;
 mod terminal;
@@ -74,6 +75,7 @@ enum ProgramCommand {
     Inspect(inspect::InspectArguments),
     Ls(ls::LsArguments),
     Resolve(resolve::ResolveArguments),
+    Serve(serve::ServeArguments),
     Tags(tags::TagsArguments),
     Images(image::list::ImageListArguments),
     Tag(image::tag::TagArguments),
@@ -211,6 +213,7 @@ impl ProgramCommand {
             ProgramCommand::Inspect(arguments) => inspect::run(arguments, environment),
             ProgramCommand::Ls(arguments) => ls::run(arguments, environment),
             ProgramCommand::Resolve(arguments) => resolve::run(arguments, environment),
+            ProgramCommand::Serve(arguments) => serve::run(arguments, environment),
             ProgramCommand::Tags(arguments) => tags::run(arguments, environment),
             ProgramCommand::Images(arguments) => image::list::run(arguments, environment),
             ProgramCommand::Tag(arguments) => image::tag::run(arguments, environment),

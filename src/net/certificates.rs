@@ -30,11 +30,11 @@ pub struct Certificates {
 #[derive(Default)]
 pub(super) struct Trust {
     pub authorities: Vec<CertificateDer<'static>>,
-    pub identity: Option<ClientIdentity>,
+    pub identity: Option<TlsIdentity>,
 }
 
-/// The user, to a server.
-pub(super) struct ClientIdentity {
+/// What one shows of oneself to the other side: the user to a server, or a server to its clients.
+pub(super) struct TlsIdentity {
     pub path: PathBuf,
     /// Its own certificate first.
     pub chain: Vec<CertificateDer<'static>>,
@@ -45,7 +45,7 @@ impl Certificates {
     /// Returns what there is for a server beside the roots.
     pub(super) fn trust(&self, server: &str) -> Result<Option<Trust>> {
         if let Some((certificate, key)) = &self.own {
-            let identity = Some(ClientIdentity::read(certificate, key)?);
+            let identity = Some(TlsIdentity::read(certificate, key)?);
             return Ok(Some(Trust { authorities: Vec::new(), identity }));
         }
         for directory in self.directories.iter().map(|directory| directory.join(server)) {
@@ -102,15 +102,16 @@ impl Trust {
                 return Err(Error::input(format!("{} has no key beside it, {}", path.display(), key.display()))
                     .with_hint("the certificate of an authority ends in .crt"));
             }
-            let identity = ClientIdentity::read(path, &key)?;
+            let identity = TlsIdentity::read(path, &key)?;
             trust.identity.get_or_insert(identity);
         }
         Ok(trust)
     }
 }
 
-impl ClientIdentity {
-    fn read(path: &Path, key_path: &Path) -> Result<ClientIdentity> {
+impl TlsIdentity {
+    /// Reads a certificate, with those that vouch for it, and its key.
+    pub fn read(path: &Path, key_path: &Path) -> Result<TlsIdentity> {
         let malformed = |path: &Path, what: &str| {
             Error::input(format!("{} is not {what}", path.display()))
                 .with_hint("it must be in PEM, and a key must have no passphrase")
@@ -120,7 +121,7 @@ impl ClientIdentity {
             return Err(malformed(path, "a certificate"));
         }
         let key = PrivateKeyDer::from_pem_slice(&read(key_path)?).map_err(|_| malformed(key_path, "a key"))?;
-        Ok(ClientIdentity { path: path.to_owned(), chain, key })
+        Ok(TlsIdentity { path: path.to_owned(), chain, key })
     }
 }
 

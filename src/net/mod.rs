@@ -67,4 +67,5 @@ pub(crate) use retry::Tries;
 pub(crate) use secrets::Secrets;
 pub(crate) use server::Server;
 pub use stop::Stop;
+pub use tls::server_tls;
 pub(crate) use words::{printable, repeatable, words};

@@ -68,7 +68,7 @@ impl Stop {
     }
 
     /// Returns the outcome of `work`, or none once this is ended: `work` is then dropped.
-    pub(super) async fn race<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+    pub(crate) async fn race<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut ended = pin!(self.0.notify.notified());
         // From here on no end is missed.
         ended.as_mut().enable();

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use reqwest::Url;
@@ -10,10 +11,16 @@ use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig,
+    SignatureScheme,
+};
 
-use super::certificates::{ClientIdentity, Trust};
+use super::certificates::{TlsIdentity, Trust};
 use crate::error::{Error, ErrorKind, Result};
+
+/// The version of HTTP that is spoken, as ALPN has it.
+const HTTP: &[u8] = b"http/1.1";
 
 /// TLS that trusts `roots` and the authorities of `trust`, or, without roots, whatever certificate there is; and that
 /// shows the user's own certificate if it `is_own`: a host that the server leads to need not know who the user is.
@@ -35,15 +42,31 @@ pub(super) fn configuration(
         .with_custom_certificate_verifier(Arc::new(verifier));
     let mut configuration = match trust.and_then(|trust| trust.identity.as_ref()).filter(|_| is_own) {
         None => builder.with_no_client_auth(),
-        Some(ClientIdentity { path, chain, key }) => {
+        Some(TlsIdentity { path, chain, key }) => {
             builder.with_client_auth_cert(chain.clone(), key.clone_key()).map_err(|cause| {
                 Error::input(format!("cannot use the certificate {}: {cause}", path.display()))
                     .with_hint("is the .key beside it that of this certificate?")
             })?
         }
     };
-    configuration.alpn_protocols = vec![b"http/1.1".to_vec()];
+    configuration.alpn_protocols = vec![HTTP.to_vec()];
     Ok(configuration)
+}
+
+/// Returns TLS as a server speaks it that shows the certificate of this file, with the key of the other. Fails if they are not
+/// those of one another.
+pub fn server_tls(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>> {
+    let TlsIdentity { path, chain, key } = TlsIdentity::read(certificate, key)?;
+    let unusable = |cause: rustls::Error| {
+        Error::input(format!("cannot use the certificate {}: {cause}", path.display()))
+            .with_hint("is the key that of this certificate?")
+    };
+    let mut configuration = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+        .map_err(unusable)?;
+    configuration.alpn_protocols = vec![HTTP.to_vec()];
+    Ok(Arc::new(configuration))
 }
 
 #[derive(Debug)]

@@ -1,18 +1,15 @@
 //! Images that are to be copied or joined, from as many places as there are.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 
 use super::image::{FoundImages, Location};
 use super::narrow::narrowed;
+use super::referrers::{FoundReferrer, referrers, subject};
 use crate::error::{Error, Result};
-use crate::oci::{Descriptor, Digest, Platform, Referrer, from_json};
-use crate::progress::{Event, Progress, WarningKind};
+use crate::oci::{Descriptor, Digest, Platform};
+use crate::progress::Progress;
 use crate::registry::OnDemand;
 use crate::store::{DocumentBudget, Gathered, Graph, Listed};
-
-/// The bounds within which the referrers of an image, and theirs, and so on, are followed: how far, and how many.
-const REFERRERS_DEPTH: usize = 8;
-const REFERRERS_LIMIT: usize = 1000;
 
 /// The number of missing blobs that an error names.
 const NAMED_BLOBS: usize = 3;
@@ -147,59 +144,21 @@ impl<'a> Collection<'a> {
             graph = Graph::read(&self.content, &narrow.root, &mut self.budget)?;
             image.root = narrow.root;
         }
-        let graphs = if choice.referrers { self.referrers(number, &graph)? } else { Vec::new() };
+        let found = match choice.referrers {
+            true => referrers(self.content.store(number), &graph, &mut self.budget, self.progress)?,
+            false => Vec::new(),
+        };
         let mut collected =
             Collected { location, title, image, referrers: Vec::new(), blobs: Vec::new(), manifests: Vec::new() };
         collected.blobs.extend(graph.blobs);
         collected.manifests.extend(graph.manifests.into_iter().map(|(descriptor, _)| descriptor));
-        for (descriptor, graph) in graphs {
+        for FoundReferrer { descriptor, graph, .. } in found {
             self.content.add(number, &graph);
             collected.referrers.push(descriptor);
             collected.blobs.extend(graph.blobs);
         }
         Ok(collected)
     }
-
-    /// Returns the referrers of any manifest of `graph`, and theirs; each once, with what it reaches.
-    fn referrers(&mut self, number: usize, graph: &Graph) -> Result<Vec<(Descriptor, Graph)>> {
-        let store = self.content.store(number);
-        let mut found: Vec<(Descriptor, Graph)> = Vec::new();
-        let mut seen: HashSet<Digest> = graph.manifests.iter().map(|(descriptor, _)| descriptor.digest).collect();
-        let mut subjects: VecDeque<(Descriptor, usize)> =
-            graph.manifests.iter().rev().map(|(descriptor, _)| (descriptor.clone(), 0)).collect();
-        while let Some((at, depth)) = subjects.pop_front() {
-            for listed in store.referrers(&at)? {
-                if seen.contains(&listed.digest) {
-                    continue;
-                }
-                if depth == REFERRERS_DEPTH || found.len() == REFERRERS_LIMIT {
-                    return Err(Error::input(format!(
-                        "more refers to {} than is copied: {REFERRERS_LIMIT} artifacts, {REFERRERS_DEPTH} deep",
-                        at.digest
-                    )));
-                }
-                let graph = Graph::read(store, &listed, &mut self.budget)?;
-                let Some(referrer) =
-                    subject(&graph)?.filter(|own| own.subject.as_ref().is_some_and(|to| to.digest == at.digest))
-                else {
-                    let message = format!("{} is listed as referring to {}, and does not", listed.digest, at.digest);
-                    (self.progress)(Event::Warning { kind: WarningKind::WrongReferrer, message: &message });
-                    continue;
-                };
-                seen.insert(listed.digest);
-                subjects.extend(graph.manifests.iter().map(|(descriptor, _)| (descriptor.clone(), depth + 1)));
-                found.push((referrer.listed(&listed), graph));
-            }
-        }
-        Ok(found)
-    }
-}
-
-/// Returns what the root of `graph` says of what it refers to; none if it refers to nothing.
-fn subject(graph: &Graph) -> Result<Option<Referrer>> {
-    let Some((root, bytes)) = graph.manifests.last() else { return Ok(None) };
-    let referrer: Referrer = from_json(&format!("manifest {}", root.digest), bytes)?;
-    Ok(Some(referrer).filter(|referrer| referrer.subject.is_some()))
 }
 
 /// One of several images at a place.

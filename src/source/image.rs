@@ -132,11 +132,6 @@ impl Location {
                 let images = vec![Listed { root, names: vec![name], short_names: Vec::new() }];
                 Ok(FoundImages { store, images, is_delta: false })
             }
-            Location::Layout(path, name) => {
-                let layout = Layout::open(path)?;
-                let index = layout.index().clone();
-                FoundImages::in_index(Box::new(layout), &index, name.as_deref())
-            }
             Location::Local(root, name) => {
                 let store = NamedStore::open(root, name, client, progress)?;
                 let FoundImage { root, named } = store.found().clone();
@@ -144,9 +139,24 @@ impl Location {
                 let images = vec![Listed { root, names, short_names: Vec::new() }];
                 Ok(FoundImages { store: Box::new(store), images, is_delta: false })
             }
+            Location::Layout(..) | Location::OciArchive(..) | Location::DockerArchive(..) => self.find_in_file(),
+        }
+    }
+
+    /// Does the same for a layout or an archive alone: anything else is not found there.
+    pub fn find_in_file(&self) -> Result<FoundImages<'static>> {
+        match self {
+            Location::Layout(path, name) => {
+                let layout = Layout::open(path)?;
+                let index = layout.index().clone();
+                FoundImages::in_index(Box::new(layout), &index, name.as_deref())
+            }
             Location::OciArchive(path, name) => FoundImages::in_archive(archive::open(path)?, name.as_deref()),
             Location::DockerArchive(path, name) => {
                 FoundImages::in_archive(archive::open_docker(path)?, name.as_deref())
+            }
+            Location::Registry(_) | Location::Local(..) => {
+                Err(Error::not_found(format!("{self} is neither a layout nor an archive")))
             }
         }
     }

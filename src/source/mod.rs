@@ -19,5 +19,6 @@ mod named;
 pub mod pulled;
 mod narrow;
 pub mod reach;
+pub mod referrers;
 pub mod signature;
 pub mod step_cache;

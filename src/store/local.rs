@@ -109,7 +109,12 @@ impl LocalStore {
 
     /// Returns whether there is a store at `root` that has names, which is found out without opening it.
     pub fn is_at(root: &Path) -> bool {
-        root.join(NAMES).is_dir()
+        Self::names_at(root).is_dir()
+    }
+
+    /// Returns the directory of the names in the store at `root`, which changes with every name that comes, moves or goes.
+    pub fn names_at(root: &Path) -> PathBuf {
+        root.join(NAMES)
     }
 
     /// Returns where it is.

@@ -14,13 +14,15 @@ use crate::support::source::{visit, without_comments_and_strings, without_tests}
 /// A module uses only itself and those that stand before it.
 pub const ORDER: &[&str] = &[
     "error", "sync", "oci", "progress", "net", "tree", "plan", "layer", "store", "registry", "image", "source", "run",
-    "build", "attest", "output", "release", "inspect", "cli",
+    "build", "attest", "output", "release", "inspect", "serve", "cli",
 ];
 
 /// What may stand in some modules only.
 const RESERVED: &[(&[&str], &[&str])] = &[
     (&["println!", "print!", "eprintln!", "eprint!", "std::env"], &["cli", "main"]),
-    (&["async", "await", "tokio", "reqwest"], &["net"]),
+    (&["async", "await", "tokio"], &["net", "serve"]),
+    (&["reqwest"], &["net"]),
+    (&["hyper", "hyper_util", "tokio_rustls"], &["serve"]),
     (&["unsafe"], &["run"]),
     (&[".unwrap()"], &[]),
 ];
@@ -80,6 +82,8 @@ fn reserved_words_stay_where_they_belong() {
         ("output/mod.rs", "use std::{env, fs};", "std::env"),
         ("store/mod.rs", "pub async fn open() {}", "async"),
         ("build/mod.rs", "let client = reqwest::Client::new();", "reqwest"),
+        ("serve/mod.rs", "let client = reqwest::Client::new();", "reqwest"),
+        ("cli/serve.rs", "hyper::body::Bytes::new()", "hyper"),
         ("layer/read.rs", "unsafe { read() }", "unsafe"),
         ("cli/mod.rs", "x.unwrap();", ".unwrap()"),
     ];
@@ -89,6 +93,7 @@ fn reserved_words_stay_where_they_belong() {
     let allowed = [
         ("cli/mod.rs", "println!(\"x\"); std::env::args();"),
         ("net/client.rs", "async { tokio::spawn(f).await }"),
+        ("serve/listen.rs", "async { tokio::spawn(f).await }"),
         ("oci/platform.rs", "let here = std::env::consts::ARCH;"),
         ("oci/mod.rs", "// x.unwrap() is unsafe\n/// crate::cli\nlet text = \"unsafe // async\";"),
         ("oci/mod.rs", "let unsafety = 1; /* unsafe\n crate::cli */ let asynchronous = r#\" \"unsafe\" \"#;"),

@@ -15,6 +15,7 @@ const COMMANDS: &[&[&str]] = &[
     &["inspect"],
     &["ls"],
     &["resolve"],
+    &["serve"],
     &["tags"],
     &["login"],
     &["logout"],

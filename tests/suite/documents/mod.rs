@@ -45,6 +45,7 @@ pages! {
     registries: "docs/registries.md",
     reproducibility: "docs/reproducibility.md",
     scale: "docs/scale.md",
+    serve: "docs/serve.md",
     spec: "docs/spec.md",
     store: "docs/store.md",
     tags: "docs/tags.md",

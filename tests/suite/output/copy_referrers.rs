@@ -45,7 +45,7 @@ fn attach(layout: &Path, subject: &Value, kind: &str) -> Value {
 
 /// A layout `from` of an image for two platforms: the index is signed, one of the platforms has a bill of materials, and
 /// that is signed, too. Returns the digests of these three.
-fn signed(world: &World) -> [String; 3] {
+pub fn signed(world: &World) -> [String; 3] {
     world.build(&["-t", "example/app:1", "-o", "from/"]).success();
     let layout = world.path("from");
     let index: Value = serde_json::from_slice(&fs::read(layout.join("index.json")).unwrap()).unwrap();

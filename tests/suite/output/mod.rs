@@ -12,5 +12,6 @@ mod index_command;
 mod peers;
 mod rebase;
 mod rootfs;
+mod serve;
 mod system_archive;
 mod written;

@@ -1,0 +1,109 @@
+//! How the bytes of a blob are read: a part of it after the other, on a thread that waits for who takes them. The last part is
+//! held back until all of the blob, read to its end, is known to have its digest: nobody gets a whole blob that is damaged.
+
+use std::io::{self, Read};
+use std::ops::Range;
+use std::sync::Arc;
+
+use hyper::body::Bytes;
+use tokio::sync::mpsc::Sender;
+
+use super::offer::OfferedImage;
+use super::refusal::{RefusalCode, RequestRefusal};
+use super::stock::{Snapshot, Stock};
+use crate::error::{Error, Result};
+use crate::oci::Descriptor;
+
+/// The part of a blob that is to be read.
+pub(super) struct BlobRead {
+    pub stock: Arc<Stock>,
+    pub snapshot: Arc<Snapshot>,
+    pub image: OfferedImage,
+    pub descriptor: Descriptor,
+    pub part: Range<u64>,
+}
+
+/// A piece of a blob, or why there is none. The first one says whether there will be any.
+pub(super) type BlobPiece = Result<Bytes, RequestRefusal>;
+
+/// In bytes: so much of a blob is in memory two or three times for each answer.
+const PIECE: usize = 64 << 10;
+
+impl BlobRead {
+    /// Sends all pieces to `taker`, at the end of which a failure may stand; goes as soon as they are not wanted any more.
+    pub fn run(self, taker: &Sender<BlobPiece>) {
+        let BlobRead { stock, snapshot, image, descriptor, part } = self;
+        let sent = stock.with_store(&snapshot, &image, |store| {
+            let failed = |source| Error::from_read("read", descriptor.digest.to_string(), source);
+            send(store.open(&descriptor)?, &part, taker).map_err(failed)
+        });
+        if let Err(error) = sent {
+            let _ = taker.blocking_send(Err(RequestRefusal::unread(&error, RefusalCode::BlobUnknown)));
+        }
+    }
+}
+
+fn send(mut blob: impl Read, part: &Range<u64>, taker: &Sender<BlobPiece>) -> io::Result<()> {
+    let mut at = 0;
+    let mut held = Bytes::new();
+    let mut buffer = vec![0; PIECE];
+    loop {
+        let count = fill(&mut blob, &mut buffer)?;
+        if count == 0 {
+            // It is whole. If nobody takes the last piece, that is all right.
+            let _ = taker.blocking_send(Ok(held));
+            return Ok(());
+        }
+        let wanted = within(&(at..at + count as u64), part);
+        at += count as u64;
+        if !wanted.is_empty() {
+            let next = Bytes::copy_from_slice(&buffer[wanted]);
+            let piece = std::mem::replace(&mut held, next);
+            if !piece.is_empty() && taker.blocking_send(Ok(piece)).is_err() {
+                return Ok(());
+            }
+        }
+        if taker.is_closed() {
+            return Ok(());
+        }
+    }
+}
+
+/// Returns where in the bytes `have` of a blob those of `want` lie, by their places in `have`.
+fn within(have: &Range<u64>, want: &Range<u64>) -> Range<usize> {
+    let (start, end) = (want.start.clamp(have.start, have.end), want.end.clamp(have.start, have.end));
+    (start - have.start) as usize..(end - have.start) as usize
+}
+
+/// Reads until the buffer is full or the end has come; at the end it is asked once more, which is when a digest is looked at.
+fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut count = 0;
+    while count < buffer.len() {
+        match reader.read(&mut buffer[count..]) {
+            Ok(0) => break,
+            Ok(more) => count += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_is_found_in_each_piece() {
+        for (have, want, found) in [
+            (0..10, 0..10, 0..10),
+            (0..10, 3..5, 3..5),
+            (10..20, 3..15, 0..5),
+            (10..20, 15..99, 5..10),
+            (10..20, 0..10, 0..0),
+            (10..20, 20..30, 10..10),
+        ] {
+            assert_eq!(within(&have, &want), found, "{want:?} of {have:?}");
+        }
+    }
+}
