@@ -20,6 +20,7 @@ mod format;
 mod image;
 mod image_refs;
 mod index;
+mod init;
 mod inspect;
 mod interrupt;
 mod login;
@@ -64,6 +65,7 @@ struct ProgramArguments {
 
 #[derive(Debug, Subcommand)]
 enum ProgramCommand {
+    Init(init::InitArguments),
     Build(Box<build::BuildArguments>),
     Bake(Box<bake::BakeArguments>),
     Compose(Box<compose::ComposeArguments>),
@@ -201,6 +203,7 @@ impl ProgramCommand {
 
     fn run_here(&self, environment: &Environment, beforehand: &Beforehand) -> Result<()> {
         match self {
+            ProgramCommand::Init(arguments) => init::run(arguments),
             ProgramCommand::Build(arguments) => build::run(arguments, environment, beforehand),
             ProgramCommand::Bake(arguments) => bake::run(arguments, environment, beforehand),
             ProgramCommand::Compose(arguments) => arguments.run(environment, beforehand).map(drop),
