@@ -2,6 +2,7 @@
 //! reads the environment and touches the terminal; results go to stdout, everything else to stderr.
 
 mod age;
+mod annotation;
 mod bake;
 mod build;
 mod bytes;
