@@ -169,7 +169,7 @@ fn artifact(pom: &str) -> Option<String> {
 }
 
 fn without_comments(text: &str, is_xml: bool) -> String {
-    let pattern = if is_xml { r"(?s)<!--.*?-->" } else { r"(?s)/\*.*?\*/|(?m)(?:^|\s)//.*$" };
+    let pattern = if is_xml { r"(?s)<!--.*?-->" } else { r"(?s:/\*.*?\*/)|(?m:(?:^|\s)//.*$)" };
     Regex::new(pattern).map_or_else(|_| text.to_owned(), |pattern| pattern.replace_all(text, "").into_owned())
 }
 

@@ -4,9 +4,10 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Dir, OFlags};
+use toml::Table;
 
 use crate::cli::text_file::read_text;
-use crate::error::{Error, Result};
+use crate::error::{Error, Excerpt, Result};
 use crate::source::context::OpenContext;
 use crate::tree::{open_real, real_within};
 
@@ -51,7 +52,18 @@ impl LookedAt {
         read_text(file, &self.context.shown(Path::new(path)).to_string(), LARGEST, "manifest").map(Some)
     }
 
-    /// Returns the same of a file that need not tell anything: what cannot be read is not there.
+    /// Returns the file at `path` as TOML; none if nothing is there. Fails as [`text`](Self::text) does, and for what is no TOML.
+    pub fn toml(&self, path: &str) -> Result<Option<Table>> {
+        let Some(text) = self.text(path)? else { return Ok(None) };
+        let table = text.parse().map_err(|error: toml::de::Error| {
+            let shown = self.context.shown(Path::new(path)).to_string();
+            let told = Error::input(format!("{shown} is not TOML: {}", error.message()));
+            told.or_excerpt(error.span().map(|span| Excerpt::new(shown, &text, span)).as_ref())
+        })?;
+        Ok(Some(table))
+    }
+
+    /// Returns the text of a file that need not tell anything: what cannot be read is not there.
     pub fn glance(&self, path: &str) -> Option<String> {
         self.text(path).ok().flatten()
     }

@@ -78,12 +78,7 @@ pub fn draft(directory: &LookedAt, form: Option<RecipeForm>) -> Result<Draft> {
 
 impl PythonProject {
     fn look(directory: &LookedAt) -> Result<Self> {
-        let pyproject: Table = match directory.text("pyproject.toml")? {
-            Some(text) => {
-                text.parse().map_err(|error| Error::input("pyproject.toml is not TOML").with_source(error))?
-            }
-            None => Table::new(),
-        };
+        let pyproject = directory.toml("pyproject.toml")?.unwrap_or_default();
         let requirements = directory.text("requirements.txt")?.unwrap_or_default();
         let mut seen = Vec::new();
         let project = pyproject.get("project").or_else(|| pyproject.get("tool")?.get("poetry"));

@@ -50,8 +50,7 @@ pub fn draft(directory: &LookedAt, form: Option<RecipeForm>, wanted: Option<&str
 
 impl RustProject {
     fn look(directory: &LookedAt, wanted: Option<&str>) -> Result<Self> {
-        let manifest =
-            manifest(directory, MANIFEST)?.ok_or_else(|| Error::not_found(format!("there is no {MANIFEST}")))?;
+        let manifest = directory.toml(MANIFEST)?.ok_or_else(|| Error::not_found(format!("there is no {MANIFEST}")))?;
         let mut seen = Vec::new();
         let mut programs = Vec::new();
         let mut default = None;
@@ -60,7 +59,7 @@ impl RustProject {
             programs.extend(programs_of(directory, "", &manifest, &mut seen)?);
         }
         for member in members(directory, &manifest) {
-            if let Some(manifest) = self::manifest(directory, &format!("{member}/{MANIFEST}"))? {
+            if let Some(manifest) = directory.toml(&format!("{member}/{MANIFEST}"))? {
                 programs.extend(programs_of(directory, &format!("{member}/"), &manifest, &mut seen)?);
             }
         }
@@ -126,7 +125,7 @@ impl RustProject {
              RUN --mount=type=cache,target=/usr/local/cargo/registry \\\n    \
                  --mount=type=cache,target=/src/target \\\n    \
                  {cargo} && \\\n    \
-                 install -D target/release/{name} /out/{name}\n\n\
+                 mkdir -p /out && cp target/release/{name} /out/\n\n\
              FROM debian:bookworm-slim\n\
              COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/\n\
              COPY --from=build /out/{name} /usr/local/bin/\n\
@@ -135,12 +134,6 @@ impl RustProject {
             cargo = self.cargo(),
         )
     }
-}
-
-fn manifest(directory: &LookedAt, path: &str) -> Result<Option<Table>> {
-    let Some(text) = directory.text(path)? else { return Ok(None) };
-    let table = text.parse().map_err(|error| Error::input(format!("{path} is not TOML")).with_source(error))?;
-    Ok(Some(table))
 }
 
 fn text<'a>(manifest: &'a Table, section: &str, key: &str) -> Option<&'a str> {

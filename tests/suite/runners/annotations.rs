@@ -27,7 +27,11 @@ fn an_error_is_shown_beside_its_line() {
     // What people read is there as ever.
     assert!(outcome.stderr.contains("\n2 | COPPY a b\n"), "{}", outcome.stderr);
     let outcome = workflow(place.path()).run(["build", "spec"]).failure(1);
-    assert!(commands(&outcome.stderr)[0].starts_with("::error file=spec/ocibake.toml,line=2,col=1::"), "{}", outcome.stderr);
+    assert!(
+        commands(&outcome.stderr)[0].starts_with("::error file=spec/ocibake.toml,line=2,col=1::"),
+        "{}",
+        outcome.stderr
+    );
     let outcome = workflow(place.path()).run(["compose", "config"]).failure(1);
     assert!(commands(&outcome.stderr)[0].starts_with("::error file=compose.yaml,line=4,"), "{}", outcome.stderr);
     // One that is about no line has none.
@@ -44,7 +48,10 @@ fn a_warning_is_shown_beside_its_line() {
     assert!(!outcome.stderr.lines().any(|line| line.starts_with("warning:")), "{}", outcome.stderr);
     let outcome = workflow(place.path()).run(["build", "--check", "app"]).failure_with_result(1);
     let found = outcome.stderr.lines().find(|line| line.starts_with("::warning ")).unwrap();
-    assert!(found.starts_with("::warning file=app/Dockerfile,line=1,col=") && found.contains("::StageNameCasing: "), "{found}");
+    assert!(
+        found.starts_with("::warning file=app/Dockerfile,line=1,col=") && found.contains("::StageNameCasing: "),
+        "{found}"
+    );
     // In a directory of the workspace, too, and under docker's name.
     let program = workflow(place.path());
     symlink(binary(), program.home().join("docker")).unwrap();
@@ -72,6 +79,10 @@ fn what_others_wrote_is_no_command() {
     let outcome = workflow(place.path()).run(["build", "./::error file=a,line=1::b"]).failure(1);
     let commands = commands(&outcome.stderr);
     assert_eq!(commands.len(), 1, "{}", outcome.stderr);
-    assert!(commands[0].starts_with("::error file=%3A%3Aerror file=a%2Cline=1%3A%3Ab/Dockerfile,line="), "{}", commands[0]);
+    assert!(
+        commands[0].starts_with("::error file=%3A%3Aerror file=a%2Cline=1%3A%3Ab/Dockerfile,line="),
+        "{}",
+        commands[0]
+    );
     assert!(!outcome.stderr.contains("##["), "{}", outcome.stderr);
 }

@@ -39,7 +39,10 @@ fn an_image_is_built_and_pushed() {
     let metadata: Value = serde_json::from_str(&action.outputs()["metadata"]).unwrap();
     assert_eq!(metadata["containerimage.digest"], digest);
     let labels = labels(&format!("{name}:latest"));
-    assert_eq!((&labels["one"], &labels["two"], &labels["text"]), (&"1, 2".into(), &"a \"b\"".into(), &"a b,c=d".into()));
+    assert_eq!(
+        (&labels["one"], &labels["two"], &labels["text"]),
+        (&"1, 2".into(), &"a \"b\"".into(), &"a b,c=d".into())
+    );
     let summary = action.summary();
     for line in [
         format!("| digest | `{digest}` |"),
@@ -73,7 +76,10 @@ fn commands_and_secrets_are_there() {
     ];
     let outcome = action.run("Build", &inputs).success();
     // What a command writes is no command to the runner.
-    assert!(outcome.stderr.lines().any(|line| line.starts_with('#') && line.ends_with(" ::error::foreign")), "{outcome:#?}");
+    assert!(
+        outcome.stderr.lines().any(|line| line.starts_with('#') && line.ends_with(" ::error::foreign")),
+        "{outcome:#?}"
+    );
     assert!(!outcome.stderr.lines().any(|line| line.trim_start().starts_with("::")), "{}", outcome.stderr);
     assert!(action.path().join("image.tar").exists());
     let outputs = action.outputs();

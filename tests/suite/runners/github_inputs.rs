@@ -64,13 +64,37 @@ fn every_input_becomes_its_flag() {
     let (words, _, outcome) = words(&inputs);
     outcome.success();
     let expected = [
-        "build", "--tag=a:1", "--tag=b:2", "--platform=linux/amd64", "--platform=linux/arm64", "--label=a=b",
-        "--annotation=index:a=b, c", "--build-arg=A=1, 2", "--build-arg=B", "--build-context=lib=./lib",
-        "--add-host=a:1.2.3.4", "--add-host=b:1.2.3.5", "--allow=network.host", "--allow=security.insecure",
-        "--no-cache-filter=one", "--no-cache-filter=two", "--output=type=oci,dest=x.tar",
-        "--cache-from=type=registry,ref=a/b", "--cache-to=type=registry,ref=a/b,mode=max", "--ssh=default",
-        "--ulimit=nofile=1:2", "--file=server/Dockerfile.prod", "--target=prod", "--network=none", "--shm-size=1g",
-        "--push", "--load", "--pull", "--no-cache", "--", "./server",
+        "build",
+        "--tag=a:1",
+        "--tag=b:2",
+        "--platform=linux/amd64",
+        "--platform=linux/arm64",
+        "--label=a=b",
+        "--annotation=index:a=b, c",
+        "--build-arg=A=1, 2",
+        "--build-arg=B",
+        "--build-context=lib=./lib",
+        "--add-host=a:1.2.3.4",
+        "--add-host=b:1.2.3.5",
+        "--allow=network.host",
+        "--allow=security.insecure",
+        "--no-cache-filter=one",
+        "--no-cache-filter=two",
+        "--output=type=oci,dest=x.tar",
+        "--cache-from=type=registry,ref=a/b",
+        "--cache-to=type=registry,ref=a/b,mode=max",
+        "--ssh=default",
+        "--ulimit=nofile=1:2",
+        "--file=server/Dockerfile.prod",
+        "--target=prod",
+        "--network=none",
+        "--shm-size=1g",
+        "--push",
+        "--load",
+        "--pull",
+        "--no-cache",
+        "--",
+        "./server",
     ];
     assert_eq!(words, expected);
     // And ocibake takes them: what is missing is the directory.
@@ -94,11 +118,8 @@ fn a_secret_is_in_no_word() {
     if !has_tools() {
         return;
     }
-    let inputs = [
-        ("secrets", "A=one=1\n\"B=two\nlines \"\"2\"\"\""),
-        ("secret-envs", "C=HOME"),
-        ("secret-files", "D=a,b\"c"),
-    ];
+    let inputs =
+        [("secrets", "A=one=1\n\"B=two\nlines \"\"2\"\"\""), ("secret-envs", "C=HOME"), ("secret-files", "D=a,b\"c")];
     let (words, environment, outcome) = words(&inputs);
     outcome.success();
     let expected = [
@@ -149,17 +170,22 @@ fn the_inputs_are_those_that_the_scripts_read() {
     let action = yaml(&read("action.yml"));
     let inputs: BTreeSet<&str> = action["inputs"].as_object().unwrap().keys().map(String::as_str).collect();
     let steps = action["runs"]["steps"].as_array().unwrap();
-    let given: BTreeSet<&str> = steps.iter().flat_map(|step| step["env"].as_object().unwrap().values()).map(input_of).collect();
+    let given: BTreeSet<&str> =
+        steps.iter().flat_map(|step| step["env"].as_object().unwrap().values()).map(input_of).collect();
     assert_eq!(given, inputs);
     let described = |input: &Value| input["description"].as_str().is_some_and(|text| text.len() > 10);
     assert!(action["inputs"].as_object().unwrap().values().all(described));
     for step in steps {
         let script = step["run"].as_str().unwrap().trim_matches('"').replace("$GITHUB_ACTION_PATH/", "");
         let text = read(&script);
-        assert!(fs::metadata(Path::new(super::TOP).join(&script)).unwrap().permissions().mode() & 0o111 != 0, "{script}");
+        assert!(
+            fs::metadata(Path::new(super::TOP).join(&script)).unwrap().permissions().mode() & 0o111 != 0,
+            "{script}"
+        );
         for name in step["env"].as_object().unwrap().values().map(input_of) {
             let variable = format!("INPUT_{}", name.replace('-', "_").to_uppercase());
-            let is_read = text.split_whitespace().any(|word| word.trim_matches(['"', '\'', ')', ';']) == name) || text.contains(&variable);
+            let is_read = text.split_whitespace().any(|word| word.trim_matches(['"', '\'', ')', ';']) == name)
+                || text.contains(&variable);
             assert!(is_read, "{script} does not read {name}");
         }
     }

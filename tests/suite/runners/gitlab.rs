@@ -21,7 +21,8 @@ fn job(place: &std::path::Path, inputs: &[(&str, &str)], variables: &[(&str, &st
         given.unwrap_or_else(|| known[input]["default"].as_str().unwrap().to_owned())
     };
     let job = &jobs["$[[ inputs.job ]]"];
-    let mut all: Vec<(String, String)> = variables.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+    let mut all: Vec<(String, String)> =
+        variables.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
     for (name, value) in job["variables"].as_object().unwrap() {
         let expands = value["expand"] != Value::Bool(false);
         let text = value.as_str().or(value["value"].as_str()).unwrap();
@@ -32,7 +33,8 @@ fn job(place: &std::path::Path, inputs: &[(&str, &str)], variables: &[(&str, &st
         }
         all.push((name.clone(), text));
     }
-    let script: String = job["script"].as_array().unwrap().iter().map(|line| format!("{}\n", line.as_str().unwrap())).collect();
+    let script: String =
+        job["script"].as_array().unwrap().iter().map(|line| format!("{}\n", line.as_str().unwrap())).collect();
     assert!(!script.contains("$[["), "{script}");
     let all: Vec<(&str, &str)> = all.iter().map(|(name, value)| (&name[..], &value[..])).collect();
     Outcome::of(&mut machine(place, &all).command_under(&["sh", "-e", "-c", &script], [""; 0]))
@@ -52,7 +54,10 @@ fn an_image_is_pushed_to_the_projects_registry() {
         ("CI_REGISTRY", &registry.address()),
         ("CI_COMMIT_REF_SLUG", "feature-1"),
     ];
-    let place = Tree::new().file("server/Containerfile", "FROM scratch\nARG A\nLABEL a=$A\nCOPY x /x\n").file("server/x", "").plant();
+    let place = Tree::new()
+        .file("server/Containerfile", "FROM scratch\nARG A\nLABEL a=$A\nCOPY x /x\n")
+        .file("server/x", "")
+        .plant();
     let tags = "$CI_REGISTRY_IMAGE:$CI_COMMIT_REF_SLUG\n$CI_REGISTRY_IMAGE:edge";
     let inputs = [
         ("context", "server"),
@@ -80,7 +85,8 @@ fn whatever_an_input_holds_is_run_by_nobody() {
     let image = format!("{}/group/project", registry.address());
     let variables = [("CI_REGISTRY_IMAGE", &image[..]), ("CI_COMMIT_REF_SLUG", "main")];
     for hostile in HOSTILE.into_iter().filter(|hostile| !hostile.contains('\n')) {
-        let place = Tree::new().file("Dockerfile", "FROM scratch\nARG A\nLABEL a=$A\nCOPY x /x\n").file("x", "").plant();
+        let place =
+            Tree::new().file("Dockerfile", "FROM scratch\nARG A\nLABEL a=$A\nCOPY x /x\n").file("x", "").plant();
         job(place.path(), &[("build-args", &format!("A={hostile}"))], &variables).success();
         assert_eq!(labels(&format!("{image}:main"))["a"], hostile);
         for input in ["context", "file", "target", "platforms", "tags", "cache"] {

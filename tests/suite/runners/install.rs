@@ -74,7 +74,10 @@ fn another_archive_is_not_installed() {
     let inputs = [("version", "1.2.4"), ("releases", &address[..])];
     assert_ne!(action.run("Install ocibake", &inputs).code, Some(0));
     for version in ["1.2.3; touch owned", "$(touch owned)", "../../x", "latest"] {
-        action.run("Install ocibake", &[("version", version), ("releases", &address)]).failure(1).says(&["is no version"]);
+        action
+            .run("Install ocibake", &[("version", version), ("releases", &address)])
+            .failure(1)
+            .says(&["is no version"]);
     }
     action.run("Install ocibake", &[("version", "1.2.3")]).failure(1).says(&["nobody says where releases are"]);
     assert!(!action.path().join("runner/path").exists() && !super::is_owned(action.path()));

@@ -18,8 +18,14 @@ use crate::support::program::Outcome;
 use crate::support::runner::{machine, yaml};
 
 /// What would be done by a shell that reads it.
-const HOSTILE: [&str; 6] =
-    ["$(touch owned)", "`touch owned`", "\"; touch owned; \"", "'; touch owned; '", "a\\\nb", "${HOME} * $((1)) %0A ::error::x"];
+const HOSTILE: [&str; 6] = [
+    "$(touch owned)",
+    "`touch owned`",
+    "\"; touch owned; \"",
+    "'; touch owned; '",
+    "a\\\nb",
+    "${HOME} * $((1)) %0A ::error::x",
+];
 
 /// The directory of the project.
 const TOP: &str = env!("CARGO_MANIFEST_DIR");
@@ -122,6 +128,7 @@ impl Action {
 
 /// The labels of a name in a registry, as skopeo has them.
 fn labels(name: &str) -> Value {
-    let text = crate::support::tool::run("skopeo", ["inspect", "--config", "--tls-verify=false", &format!("docker://{name}")]);
+    let text =
+        crate::support::tool::run("skopeo", ["inspect", "--config", "--tls-verify=false", &format!("docker://{name}")]);
     serde_json::from_str::<Value>(&text).unwrap()["config"]["Labels"].clone()
 }

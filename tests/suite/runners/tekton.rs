@@ -16,7 +16,8 @@ use crate::support::tree::Tree;
 fn step(source: &Path, parameters: &[(&str, &str)], arguments: &[&str]) -> Outcome {
     let task = yaml(&read("templates/tekton-task.yaml"));
     let known = task["spec"]["params"].as_array().unwrap();
-    let default = |name: &str| known.iter().find(|known| known["name"] == name).unwrap()["default"].as_str().unwrap_or_default();
+    let default =
+        |name: &str| known.iter().find(|known| known["name"] == name).unwrap()["default"].as_str().unwrap_or_default();
     let step = &task["spec"]["steps"][0];
     let results = source.join("results");
     fs::create_dir_all(&results).unwrap();
@@ -55,8 +56,10 @@ fn an_image_is_pushed_and_its_digest_is_a_result() {
     }
     let registry = DockerRegistry::open();
     let image = format!("{}/org/api:v1", registry.address());
-    let place = Tree::new().file("app/Dockerfile", "FROM scratch AS one\nCOPY x /x\n\nFROM one\n").file("app/x", "").plant();
-    let parameters = [("IMAGE", &image[..]), ("CONTEXT", "app"), ("TARGET", "one"), ("PLATFORMS", "linux/amd64,linux/arm64")];
+    let place =
+        Tree::new().file("app/Dockerfile", "FROM scratch AS one\nCOPY x /x\n\nFROM one\n").file("app/x", "").plant();
+    let parameters =
+        [("IMAGE", &image[..]), ("CONTEXT", "app"), ("TARGET", "one"), ("PLATFORMS", "linux/amd64,linux/arm64")];
     step(place.path(), &parameters, &[]).success();
     let result = |name: &str| fs::read_to_string(place.path().join("results").join(name)).unwrap();
     assert_eq!(registry.standing()["org/api:v1"], result("IMAGE_DIGEST"));
@@ -70,7 +73,10 @@ fn whatever_a_parameter_holds_is_run_by_nobody() {
     }
     let registry = DockerRegistry::open();
     let image = format!("{}/org/api:v1", registry.address());
-    let place = Tree::new().file("Dockerfile", "FROM scratch\nARG A\nARG B\nLABEL a=$A b=$B\nCOPY x /x\n").file("x", "").plant();
+    let place = Tree::new()
+        .file("Dockerfile", "FROM scratch\nARG A\nARG B\nLABEL a=$A b=$B\nCOPY x /x\n")
+        .file("x", "")
+        .plant();
     for hostile in HOSTILE {
         let arguments = [format!("A={hostile}"), "B=b c".to_owned()];
         step(place.path(), &[("IMAGE", &image)], &[&arguments[0], &arguments[1]]).success();
