@@ -33,7 +33,7 @@ grep -E "^[0-9a-f]{64} [ *]${archive//./\\.}\$" SHA256SUMS >wanted || fail "SHA2
 if [ -n "${INPUT_CHECKSUM-}" ]; then
     [ "$(cut -c 1-64 wanted)" = "$INPUT_CHECKSUM" ] || fail "$archive is not the one that the input checksum names"
 fi
-sha256sum --check --strict --quiet wanted || fail "$archive is not what SHA256SUMS says"
+sha256sum --check --strict --status wanted || fail "$archive is not what SHA256SUMS says"
 mkdir bin
 tar -xzf "$archive" --no-same-owner
 program=$(find . -type f -name ocibake -not -path './bin/*' | head -n 1)

@@ -54,8 +54,9 @@ fn a_warning_is_shown_beside_its_line() {
     );
     // In a directory of the workspace, too, and under docker's name.
     let program = workflow(place.path());
-    symlink(binary(), program.home().join("docker")).unwrap();
-    let docker = program.home().join("docker").display().to_string();
+    let names = tempfile::tempdir().unwrap();
+    symlink(binary(), names.path().join("docker")).unwrap();
+    let docker = names.path().join("docker").display().to_string();
     let mut command = program.command_under(&["sh", "-c", "cd app && \"$0\" build .", &docker], [""; 0]);
     let outcome = crate::support::program::Outcome::of(&mut command).success();
     assert!(outcome.stderr.lines().any(|line| line.starts_with(expected)), "{}", outcome.stderr);
@@ -80,7 +81,7 @@ fn what_others_wrote_is_no_command() {
     let commands = commands(&outcome.stderr);
     assert_eq!(commands.len(), 1, "{}", outcome.stderr);
     assert!(
-        commands[0].starts_with("::error file=%3A%3Aerror file=a%2Cline=1%3A%3Ab/Dockerfile,line="),
+        commands[0].starts_with("::error file=\\%3A%3Aerror file=a%2Cline=1%3A%3Ab/Dockerfile,line="),
         "{}",
         commands[0]
     );
