@@ -2,6 +2,7 @@
 //! reads the environment and touches the terminal; results go to stdout, everything else to stderr.
 
 mod age;
+mod annotation;
 mod bake;
 mod build;
 mod bytes;
@@ -20,6 +21,7 @@ mod format;
 mod image;
 mod image_refs;
 mod index;
+mod init;
 mod inspect;
 mod interrupt;
 mod login;
@@ -65,6 +67,7 @@ struct ProgramArguments {
 
 #[derive(Debug, Subcommand)]
 enum ProgramCommand {
+    Init(init::InitArguments),
     Build(Box<build::BuildArguments>),
     Bake(Box<bake::BakeArguments>),
     Compose(Box<compose::ComposeArguments>),
@@ -203,6 +206,7 @@ impl ProgramCommand {
 
     fn run_here(&self, environment: &Environment, beforehand: &Beforehand) -> Result<()> {
         match self {
+            ProgramCommand::Init(arguments) => init::run(arguments),
             ProgramCommand::Build(arguments) => build::run(arguments, environment, beforehand),
             ProgramCommand::Bake(arguments) => bake::run(arguments, environment, beforehand),
             ProgramCommand::Compose(arguments) => arguments.run(environment, beforehand).map(drop),

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 use serde_json::ser::PrettyFormatter;
 
+use super::annotation::Annotations;
 use super::terminal::is_coloured;
 use crate::error::{Error, Excerpt, Result, escape};
 use crate::oci::to_json;
@@ -28,10 +29,17 @@ pub fn ask(question: &'static str) {
     say_text(question);
 }
 
-/// Shows an error on stderr: what failed, the line that is to blame, the causes, and what to do.
+/// Tells the runner of a workflow to show something beside a line: [`Annotations`] makes the command, with all that is foreign escaped.
+pub fn annotate(command: &str) {
+    say(&[command.to_owned()]);
+}
+
+/// Shows an error on stderr: what failed, the line that is to blame, the causes, and what to do; and beside that line where a workflow
+/// is run.
 pub fn show(error: &Error) {
     let title = if is_coloured() { "\x1b[1;31merror:\x1b[0m" } else { "error:" };
     say(&error_lines(title, error));
+    Annotations::of_environment().iter().for_each(|annotations| annotate(&annotations.error(error)));
 }
 
 fn error_lines(title: &str, error: &Error) -> Vec<String> {

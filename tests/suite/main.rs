@@ -13,6 +13,7 @@
 //! - `registry`: registries: logging in, pulling and pushing, with everything that goes wrong on the way.
 //! - `release`: tags: which ones a push sets, in which order, and back again.
 //! - `run`: commands, in the sandbox and as Dockerfiles ask for them.
+//! - `runners`: what is there for CI services: the Action, templates, annotations.
 //! - `systems`: whole systems, from the checkout to images that run.
 //! - `cli`: what a person sees and types.
 //! - `documents`: what README.md and docs/ show, as it is shown.
@@ -34,6 +35,7 @@ mod plan;
 mod registry;
 mod release;
 mod run;
+mod runners;
 mod store;
 mod support;
 mod systems;

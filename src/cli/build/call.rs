@@ -6,7 +6,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::call_document::{Lint, OutlineDocument, Targets};
-use crate::cli::print::{answer, answer_excerpt, answer_lines, answer_readable_json};
+use crate::cli::annotation::Annotations;
+use crate::cli::print::{annotate, answer, answer_excerpt, answer_lines, answer_readable_json};
 use crate::error::{Error, Excerpt, Result};
 use crate::plan::dockerfile::{OfferedStage, Outline, OutlineMount, Text, Warning};
 use crate::plan::quantity;
@@ -122,6 +123,9 @@ impl Call {
         is_dockers: bool,
     ) -> Result<()> {
         let (warnings, failure) = checked.unwrap_or_else(|error| (Vec::new(), Some(error)));
+        if let Some(annotations) = Annotations::of_environment().filter(|_| !self.is_json) {
+            warnings.iter().for_each(|warning| annotate(&annotations.check(warning)));
+        }
         match (self.is_json, is_dockers) {
             (true, _) => answer_readable_json(&Lint::of(&warnings, failure.as_ref(), text), "  ")?,
             // Nothing is found yet, but that is not all there is to say.

@@ -22,7 +22,8 @@ use serde_json::json;
 
 use self::bars::Bars;
 use self::plain::{Detail, PlainLines};
-use super::print::{show, show_json, tell, tell_json};
+use super::annotation::Annotations;
+use super::print::{annotate, show, show_json, tell, tell_json};
 use super::terminal::can_move;
 use crate::error::Error;
 use crate::progress::Event;
@@ -99,6 +100,8 @@ pub struct Reporter {
 
 struct Shown {
     style: ShownStyle,
+    /// Where a workflow is run, warnings are shown beside what they are about.
+    annotations: Option<Annotations>,
     /// Nothing is shown any more.
     is_over: bool,
 }
@@ -136,7 +139,7 @@ impl Reporter {
 
     fn of(style: ShownStyle) -> Self {
         let moves = !matches!(style, ShownStyle::Json);
-        let shown = Arc::new(Mutex::new(Shown { style, is_over: false }));
+        let shown = Arc::new(Mutex::new(Shown { style, annotations: Annotations::of_environment(), is_over: false }));
         *locked(&LAST) = Arc::downgrade(&shown);
         let drawing = moves.then(|| start_drawing(&shown)).flatten();
         Reporter { shown, _drawing: drawing }
@@ -148,7 +151,10 @@ impl Reporter {
         match &mut shown.style {
             _ if shown.is_over => {}
             ShownStyle::Bars(bars) => bars.report(event),
-            ShownStyle::Plain(plain) => plain.report(event, tell),
+            ShownStyle::Plain(plain) => match (&event, &shown.annotations) {
+                (Event::Warning { kind, message }, Some(annotations)) => annotate(&annotations.warning(*kind, message)),
+                _ => plain.report(event, tell),
+            },
             ShownStyle::Json => json::report(event),
         }
     }

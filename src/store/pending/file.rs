@@ -6,7 +6,8 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{CWD, Mode, OFlags, fchmod, openat, renameat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, fchmod, linkat, openat, renameat, renameat_with};
+use rustix::io::Errno;
 
 use super::{PassingPath, here, live, may_write_in, named, parent};
 use crate::error::{Error, Result};
@@ -99,10 +100,19 @@ impl PendingFile {
     /// Gives it its final name, in one step, in place of the file, or link, that may stand there. In the directory that it
     /// was begun in it stays, wherever that is by now.
     pub fn keep(self, destination: &Path) -> Result<()> {
-        self.moved(destination).map_err(|source| Error::io("write", destination, source))
+        self.moved(destination, true).map_err(|source| Error::io("write", destination, source))
     }
 
-    fn moved(&self, destination: &Path) -> io::Result<()> {
+    /// The same where nothing may be replaced. Returns whether it has its name: not if anything stands there.
+    pub fn keep_new(self, destination: &Path) -> Result<bool> {
+        match self.moved(destination, false) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(source) => Err(Error::io("write", destination, source)),
+        }
+    }
+
+    fn moved(&self, destination: &Path, replaces: bool) -> io::Result<()> {
         let name = destination.file_name().ok_or(io::ErrorKind::InvalidInput)?;
         let other = match parent(destination) == here(&self.directory) {
             true => None,
@@ -111,7 +121,19 @@ impl PendingFile {
         // Not while `discard_all` is at it: what moves within a pending directory could escape it.
         let mut live = live();
         self.passing.check_is(&self.file)?;
-        renameat(&self.passing.parent, &self.passing.name, other.as_ref().unwrap_or(&self.passing.parent), name)?;
+        let (from, passing) = (&self.passing.parent, &self.passing.name);
+        let to = other.as_ref().unwrap_or(from);
+        match replaces {
+            true => renameat(from, passing, to, name)?,
+            false => match renameat_with(from, passing, to, name, RenameFlags::NOREPLACE) {
+                // Some file systems cannot do that, and can link.
+                Err(Errno::INVAL | Errno::NOSYS) => {
+                    linkat(from, passing, to, name, AtFlags::empty())?;
+                    self.passing.discard()?;
+                }
+                moved => moved?,
+            },
+        }
         live.remove(&self.number);
         Ok(())
     }

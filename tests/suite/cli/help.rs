@@ -3,6 +3,7 @@
 use crate::support::program::Program;
 
 const COMMANDS: &[&[&str]] = &[
+    &["init"],
     &["build"],
     &["bake"],
     &["push"],

@@ -5,6 +5,7 @@ mod doctor;
 mod foreign_text;
 mod friction;
 mod help;
+mod init;
 mod inspect;
 mod login;
 mod ls;

@@ -31,6 +31,7 @@ pages! {
     bake: "docs/bake.md",
     bases: "docs/bases.md",
     caches: "docs/caches.md",
+    ci: "docs/ci.md",
     commands: "docs/commands.md",
     comparison: "docs/comparison.md",
     contexts: "docs/contexts.md",

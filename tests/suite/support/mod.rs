@@ -45,6 +45,7 @@ pub mod reading;
 pub mod rebuild;
 pub mod registry_client;
 pub mod registry_profile;
+pub mod runner;
 pub mod served;
 pub mod server;
 pub mod slow_proxy;

@@ -1,7 +1,6 @@
 //! The files in docs/scale.md do what the page says: their steps are run here with the variables of the runners that they are for.
 
 use std::fs;
-use std::path::Path;
 use std::process::{Child, Stdio};
 
 use serde_json::Value;
@@ -9,8 +8,9 @@ use serde_json::Value;
 use super::{SOURCE, System, TAG};
 use crate::support::docker_registry::DockerRegistry;
 use crate::support::network_door::NetworkDoor;
-use crate::support::program::{Outcome, Program, binary};
-use crate::support::tool::{self, require, skip};
+use crate::support::program::Program;
+use crate::support::runner::{bash, has_tools, machine, yaml};
+use crate::support::tool::{self, require};
 
 /// The text of the block in docs/scale.md that begins with this line.
 fn block(first: &str) -> String {
@@ -18,34 +18,6 @@ fn block(first: &str) -> String {
     let blocks = page.split("\n```").skip(1).step_by(2);
     let mut texts = blocks.filter_map(|block| block.split_once('\n')).map(|(_, text)| text);
     texts.find(|text| text.starts_with(first)).unwrap_or_else(|| panic!("no block `{first}`")).to_owned()
-}
-
-/// YAML, as PyYAML reads it.
-fn yaml(text: &str) -> Value {
-    let script = "import json, sys, yaml; print(json.dumps(yaml.safe_load(sys.stdin)))";
-    serde_json::from_str(&tool::run_with_input("python3", ["-c", script], text.as_bytes())).unwrap()
-}
-
-fn has_tools() -> bool {
-    let tools = ["docker-registry", "git", "bash", "python3"];
-    let has_yaml = || {
-        let found = std::process::Command::new("python3").args(["-c", "import yaml"]).output();
-        found.is_ok_and(|output| output.status.success()) || skip("PyYAML is not installed")
-    };
-    tools.into_iter().all(require) && has_yaml()
-}
-
-/// A machine with an empty store, in `place`, on whose PATH the program is.
-fn machine(place: &Path, variables: &[(&str, &str)]) -> Program {
-    let directory = binary().parent().unwrap().display().to_string();
-    let path = format!("{directory}:{}", std::env::var("PATH").unwrap());
-    let machine = Program::new().directory(place).environment("PATH", path);
-    variables.iter().fold(machine, |machine, (name, value)| machine.environment(name, value))
-}
-
-/// Runs a step as a runner does.
-fn bash(machine: &Program, script: &str) -> Outcome {
-    Outcome::of(&mut machine.command_under(&["bash", "-e", "-c", script], [""; 0]))
 }
 
 /// A checkout of its own.
