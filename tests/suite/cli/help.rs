@@ -23,6 +23,7 @@ const COMMANDS: &[&[&str]] = &[
     &["cache", "ls"],
     &["cache", "prune"],
     &["doctor"],
+    &["completion"],
     &["why"],
     &["copy"],
     &["index"],
