@@ -9,6 +9,7 @@ mod bytes;
 mod cache;
 mod ci;
 mod commands;
+mod completion;
 mod compose;
 mod copy;
 mod count;
@@ -44,7 +45,7 @@ mod why;
 
 use std::ffi::OsString;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use self::build::{Beforehand, FoundRecipe};
 use self::docker::DockerArguments;
@@ -93,6 +94,8 @@ enum ProgramCommand {
     Cache(cache::CacheArguments),
     Why(why::WhyArguments),
     Doctor(doctor::DoctorArguments),
+    Completion(completion::CompletionArguments),
+    Man(completion::ManArguments),
 }
 
 /// Runs the command that `arguments` (with the program's name first) ask for, shows an error if there is one, and
@@ -232,6 +235,10 @@ impl ProgramCommand {
             ProgramCommand::Cache(arguments) => cache::run(arguments, environment),
             ProgramCommand::Why(arguments) => why::run(arguments, environment),
             ProgramCommand::Doctor(arguments) => doctor::run(arguments, environment, beforehand.sandbox.as_ref()),
+            ProgramCommand::Completion(arguments) => completion::complete(arguments, ProgramArguments::command()),
+            ProgramCommand::Man(arguments) => {
+                completion::write_manual(arguments, ProgramArguments::command(), environment)
+            }
         }
     }
 

@@ -19,6 +19,7 @@ use clap::{Arg, ArgAction, Args, Command, CommandFactory, FromArgMatches, Parser
 
 use super::bake::{self, BakeArguments};
 use super::build::{Beforehand, BuildArguments, FoundRecipe};
+use super::completion::{self, CompletionArguments};
 use super::compose::ComposeArguments;
 use super::environment::Environment;
 use super::flags::prune::PruneFlags;
@@ -102,6 +103,7 @@ enum DockerCommand {
     System(SystemArguments),
     Version(version::VersionArguments),
     Info(version::InfoArguments),
+    Completion(CompletionArguments),
     #[command(external_subcommand)]
     Elsewhere(Vec<OsString>),
 }
@@ -256,6 +258,7 @@ impl DockerArguments {
             DockerCommand::Logout(arguments) => login::logout(arguments, environment),
             DockerCommand::Version(arguments) => version::version(arguments),
             DockerCommand::Info(arguments) => version::info(arguments, environment),
+            DockerCommand::Completion(arguments) => completion::complete(arguments, Self::command()),
             DockerCommand::Buildx(arguments) => buildx::run(arguments, environment, beforehand),
             DockerCommand::Builder(BuilderArguments { command }) => match command {
                 BuilderCommand::Build(arguments) => build::run(arguments, environment, beforehand),

@@ -17,7 +17,7 @@ fn it_runs_from_its_own_image() {
     let place = tempfile::tempdir().unwrap();
     let layout = place.path().join("layout");
     let into = format!("{}/", layout.display());
-    Program::new().run(["build", project.to_str().unwrap(), "-o", &into]).success();
+    Program::new().run(["build", "--platform", "linux/amd64", project.to_str().unwrap(), "-o", &into]).success();
 
     let bundle = Bundle::unpack(&format!("oci:{}", layout.display()), "amd64", place.path());
     assert_eq!(std::fs::read(bundle.root().join("usr/bin/ocibake")).unwrap(), std::fs::read(&program).unwrap());

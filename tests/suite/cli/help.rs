@@ -25,6 +25,7 @@ const COMMANDS: &[&[&str]] = &[
     &["cache", "ls"],
     &["cache", "prune"],
     &["doctor"],
+    &["completion"],
     &["why"],
     &["copy"],
     &["index"],

@@ -1,6 +1,7 @@
 //! What a person sees and types.
 
 mod bad_input;
+mod completion;
 mod doctor;
 mod foreign_text;
 mod friction;
