@@ -83,10 +83,16 @@ fn tls_is_spoken_with_the_certificate_that_is_given() {
     let directory = trusted.path().to_str().unwrap();
     world.skopeo(&["copy", "-q", "--all", "--src-cert-dir", directory, &format!("docker://{name}"), "oci:pulled:v1"]);
     assert_eq!(blobs(&world.path("pulled")), blobs(&world.path("api")));
-    let program = Program::new().directory(world.place.path()).environment("SSL_CERT_FILE", authority.certificate());
-    program.run(["copy", &name, "-o", "back/"]).success();
+    let copy = |authority: &Authority| {
+        let program = Program::new().directory(world.place.path());
+        let own = program.home().join(".config/docker/certs.d").join(served.address());
+        fs::create_dir_all(&own).unwrap();
+        fs::copy(authority.certificate(), own.join("ca.crt")).unwrap();
+        program.run(["copy", &name, "-o", "back/"])
+    };
+    copy(&Authority::new()).failure(1).says(&["UnknownIssuer"]);
+    copy(&authority).success();
     assert_eq!(blobs(&world.path("back")), blobs(&world.path("api")));
-    Program::new().run(["copy", &name, "-o", "no/"]).failure(1).says(&["UnknownIssuer"]);
     // Whoever speaks no TLS gets nothing of it.
     assert!(crate::support::served::exchange(served.address(), b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n").is_none());
 }
