@@ -56,13 +56,13 @@ impl Annotations {
     fn line(&self, command: &str, place: Option<(&str, usize, Option<usize>)>, message: &str) -> String {
         let place = place.map(|(file, line, column)| {
             let column = column.map(|column| format!(",col={column}")).unwrap_or_default();
-            format!(" file={},line={line}{column}", property(&self.from_top(file)))
+            format!(" file={},line={line}{column}", property(&self.below_top(file)))
         });
         format!("::{command}{}::{}", place.unwrap_or_default(), data(message))
     }
 
     /// A file as the repository has it, if it is in there.
-    fn from_top(&self, file: &str) -> String {
+    fn below_top(&self, file: &str) -> String {
         let path = plain(&self.here.join(file));
         path.strip_prefix(plain(&self.top)).unwrap_or(Path::new(file)).to_string_lossy().into_owned()
     }
