@@ -119,11 +119,11 @@ fn nothing_outside_is_looked_at() {
 fn what_is_no_manifest_is_refused() {
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let cases = [
-        (Tree::new().hole("package.json", 2 << 20), "node", "which no manifest is"),
+        (Tree::new().hole("package.json", 2 << 20), "node", "too large for a manifest"),
         (Tree::new().file("package.json", &deep), "node", "package.json is not JSON"),
         (Tree::new().file("Cargo.toml", format!("a = {deep}")), "rust", "Cargo.toml is not TOML"),
         (Tree::new().file("package.json", [0xff, 0xfe]), "node", "invalid utf-8"),
-        (Tree::new().fifo("go.mod"), "go", "is a FIFO, where a file is wanted"),
+        (Tree::new().fifo("go.mod"), "go", "is a FIFO, not a file"),
         (Tree::new().directory("pom.xml"), "java", "there is none of pom.xml"),
         (Tree::new().file("package.json", "[]"), "node", "nothing in package.json says what is to be run"),
         (Tree::new().file("Cargo.toml", "package = 1\nworkspace = 2\nbin = 3\n"), "rust", "has no program to be run"),
