@@ -46,7 +46,7 @@ fn what_a_lock_may_not_say_is_an_error_with_its_line() {
         ("version = \"1\"\n".to_owned(), 1, "this version of the lock file is not known"),
         (format!("version = 1\n[base]\n\"Debian:13\" = \"{digest}\"\n"), 3, "`Debian:13` is not an image name"),
         ("version = 1\n[base]\n\"debian:13\" = \"sha256:12\"\n".to_owned(), 3, "`sha256:12` is not a digest"),
-        ("version = 1\n[base]\n\"debian:13\" = 7\n".to_owned(), 3, "wants a string"),
+        ("version = 1\n[base]\n\"debian:13\" = 7\n".to_owned(), 3, "must be a string, not an integer"),
         (
             format!("version = 1\n[base]\n\"debian\" = \"{digest}\"\n\"debian:latest\" = \"{digest}\"\n"),
             4,

@@ -361,5 +361,5 @@ fn named_contexts_are_opened() {
     assert_eq!((content(&context, "context").as_str(), context.dockerfile), ("plain", None));
     assert!(place.named("docker-image://alpine").unwrap().is_none());
     let error = place.named("nowhere").unwrap_err();
-    assert!(error.message.contains("there is not a directory nowhere"), "{error}");
+    assert!(error.message.contains("there is no directory nowhere to use as a context"), "{error}");
 }
