@@ -153,7 +153,9 @@ impl Impatient {
 impl Drop for Impatient {
     fn drop(&mut self) {
         self.stop.end();
-        self.thread.take().map(|thread| thread.join().unwrap());
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
     }
 }
 
