@@ -7,6 +7,7 @@ use std::path::Path;
 use regex::Regex;
 
 use super::machine::Machine;
+use crate::support::rebuild::settle;
 
 const DOCKERFILE: &str =
     "FROM debian:13\nCOPY site /srv/www\nRUN ls /srv/www > /srv/contents\nCMD [\"httpd\", \"-f\"]\n";
@@ -24,6 +25,7 @@ fn the_picture_shows_what_a_terminal_shows() {
     let Some(machine) = Machine::new() else { return };
     machine.write("Dockerfile", DOCKERFILE);
     machine.write("site/index.html", "<h1>Hello</h1>\n");
+    settle();
     let mut lines = Vec::new();
     for command in COMMANDS {
         lines.push(format!("$ {command}"));

@@ -177,7 +177,7 @@ fn the_indexed_job_of_kubernetes_is_run() {
     let system = System::new(&registry.address(), 4);
     let place = format!("{}/many", registry.address());
     let first = checkout(&system);
-    let commands = block("ocibake bake --tag");
+    let commands = block("ocibake bake --tag v1.2.0 --registry \"$REGISTRY\"");
     bash(&machine(first.path(), &[("REGISTRY", &place)]), commands.lines().next().unwrap()).success();
     fs::write(first.path().join("kustomization.yaml"), block("# kustomization.yaml")).unwrap();
     let text = tool::run("kubectl", ["kustomize", first.path().to_str().unwrap()]);
