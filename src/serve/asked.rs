@@ -167,7 +167,7 @@ mod tests {
             ("/v2/a/manifests/%2e%2e%2fetc", 404),
             ("/v2/a/blobs/sha256:..", 400),
             ("/v2/a/blobs/sha512:00", 400),
-            ("/v2/a/blobs/uploads/", 400),
+            ("/v2/a/blobs/uploads/", 404),
             ("/v2/\u{202e}/tags/list", 400),
             (&long, 400),
         ] {

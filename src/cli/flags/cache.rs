@@ -430,7 +430,7 @@ mod tests {
         for (text, message) in [
             ("type=registry", "it does not say where to"),
             ("type=local,src=x", "it does not say which directory"),
-            ("type=registry,ref=a,mode=all", "there is no mode `all`"),
+            ("type=registry,ref=a,mode=all", "there is no cache mode `all`"),
             ("type=registry,ref=a,ignore-error=yes", "ignore-error must be true or false"),
             (&*long, "the tag `"),
             (&*digest, "`docker.io/team/app@sha256:"),

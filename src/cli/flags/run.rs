@@ -302,7 +302,7 @@ mod tests {
         let expected = [PathBuf::from(path("token")), PathBuf::from(path("token"))];
         assert_eq!(keys.keys().collect::<Vec<_>>(), [("key", &expected[..])]);
         let both = agent(&format!("a={},{}", path("token"), path("agent"))).unwrap_err();
-        assert_eq!(both.message, "--ssh: the agent `a` has a socket and more");
+        assert_eq!(both.message, "--ssh: the agent `a` has more than a socket");
         assert!(agent(&format!("none={}", path("none"))).unwrap_err().message.starts_with("--ssh: cannot find"));
         let twice = format!("a={}", path("agent"));
         assert!(settings(&["--ssh", &twice, "--ssh", &twice]).unwrap_err().message.contains("there twice"));
