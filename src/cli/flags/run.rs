@@ -305,7 +305,7 @@ mod tests {
         assert_eq!(both.message, "--ssh: the agent `a` has more than a socket");
         assert!(agent(&format!("none={}", path("none"))).unwrap_err().message.starts_with("--ssh: cannot find"));
         let twice = format!("a={}", path("agent"));
-        assert!(settings(&["--ssh", &twice, "--ssh", &twice]).unwrap_err().message.contains("there twice"));
+        assert!(settings(&["--ssh", &twice, "--ssh", &twice]).unwrap_err().message.contains("is given twice"));
         drop(listener);
     }
 
