@@ -41,7 +41,7 @@ fn what_is_no_whole_tar_is_refused() {
     refused(&sized(1200), "in the middle of an entry");
     refused(&tar(&[file("a", "").record("size", "-5")]), "an impossible size");
     refused(&tar(&[file("a", "").record("size", "many")]), "an impossible size");
-    refused(&tar(&[file("a", "").record("mtime", "noon")]), "no time that can be");
+    refused(&tar(&[file("a", "").record("mtime", "noon")]), "a has an invalid time");
     refused(&tar(&[file("a", "").record("uid", "4294967295")]), "no uid that can be");
     refused(&tar(&[file("a", "").record("GNU.sparse.major", "1")]), "sparse");
     refused(&tar(&[entry(EntryType::GNUSparse, "a")]), "sparse");

@@ -72,7 +72,7 @@ fn loads_into(podman: &Podman) {
     // What podman would take for that name is that name's, too.
     podman.podman(&["tag", "app:2", "localhost/several"]);
     let outcome = program.run(["build", "--load", platforms, "-t", "several", path(&context)]).success();
-    outcome.says(&["podman has docker.io/library/several:latest", "loaded localhost/several:latest"]);
+    outcome.says(&["podman already has docker.io/library/several:latest", "loaded localhost/several:latest"]);
     let id = |name: &str| podman.podman(&["image", "inspect", "--format", "{{.Id}}", name]);
     assert_eq!(id("localhost/several"), id("docker.io/library/several"));
     // An only platform is taken, whichever it is.

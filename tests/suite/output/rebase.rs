@@ -220,7 +220,7 @@ fn without_a_name_the_image_itself_is_renewed_and_a_second_time_nothing_changes(
     let world = World::new();
     let first = world.rebase(&["--push"]).digest();
     assert_ne!(first, world.image.digest.to_string());
-    let again = world.rebase(&["--push"]).success().says(&["is on", "already"]);
+    let again = world.rebase(&["--push"]).success().says(&["is already based on"]);
     assert_eq!(again.stdout.trim(), first);
     let events = world.rebase(&["--push", "--progress=json"]).success();
     events.says(&[r#""event":"warning","kind":"already-on-base""#]);

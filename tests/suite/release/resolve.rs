@@ -189,7 +189,7 @@ fn what_is_wrong_is_told_with_its_place_and_nothing_is_written() {
         (&["-f", "good.yaml", "--metadata-file", "m.json"], 1, &["m.json lists no image that has a name"]),
         (&["-f", "-", "--in-place"], 2, &["standard input"]),
         (&["-f", "-", "-o", "out"], 2, &["standard input"]),
-        (&["-f", "good.yaml", "-f", "./good.yaml", "-o", "out"], 2, &["would both be out/good.yaml"]),
+        (&["-f", "good.yaml", "-f", "./good.yaml", "-o", "out"], 2, &["would both be written to out/good.yaml"]),
         (
             &["-f", "good.yaml", "--strict"],
             1,

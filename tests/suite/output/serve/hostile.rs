@@ -208,13 +208,14 @@ fn who_takes_nothing_is_left_and_others_get_theirs() {
     while served.get(&path).status != 200 {
         assert!(Instant::now() < deadline, "nobody else gets anything");
     }
-    for stream in idle {
-        let length = closed(stream);
-        assert!(length > 0 && length < LARGE_SIZE, "{length}");
-    }
+    // Whoever begins to take before that gets all of it.
     while served.told.lock().unwrap().iter().filter(|line| *line == "200 cut").count() < 2 {
         assert!(Instant::now() < deadline, "{:?}", served.told);
         thread::sleep(Duration::from_millis(20));
+    }
+    for stream in idle {
+        let length = closed(stream);
+        assert!(length > 0 && length < LARGE_SIZE, "{length}");
     }
 }
 
