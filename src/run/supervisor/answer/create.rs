@@ -65,6 +65,9 @@ impl Asked<'_> {
         }
         let Ok(place) = self.place(base, Some(path), AtFlags::empty()) else { return Ok(Answer::Continue) };
         let is_nameless = flags.contains(OFlags::TMPFILE);
+        if flags.contains(OFlags::CREATE | OFlags::NOFOLLOW) && !flags.intersects(OFlags::EXCL | OFlags::PATH) {
+            self.refuse_link_of_others(&place, resolve)?;
+        }
         if self.is_limited() {
             let last = if flags.contains(OFlags::NOFOLLOW) { Last::Itself } else { Last::Followed };
             match self.way(&place, last)? {
@@ -109,6 +112,26 @@ impl Asked<'_> {
             return self.open_new(&parent, flags, mode);
         }
         Err(Errno::LOOP)
+    }
+
+    /// Fails with the kernel's error for a link that is itself to be opened, or made if it were not there, where it is somebody else's
+    /// in a directory that is sticky and everybody's (`may_create_in_sticky`: no setting turns that off for links).
+    fn refuse_link_of_others(&self, place: &Place, resolve: ResolveFlags) -> Result<(), Errno> {
+        const SHARED: u32 = libc::S_ISVTX | libc::S_IWOTH;
+        if place.path.to_bytes().ends_with(b"/") {
+            return Ok(());
+        }
+        let start = self.target.start(place)?;
+        let parent = self.parent(&start, &place.path, resolve | ResolveFlags::NO_MAGICLINKS)?;
+        let Some(Parent { directory, status, name }) = parent.filter(|parent| parent.status.mode & SHARED == SHARED)
+        else {
+            return Ok(());
+        };
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let Ok(link) = openat(&directory, name.as_c_str(), flags, Mode::empty()) else { return Ok(()) };
+        let link = Status::of(link.as_fd())?;
+        let is_others = ![status.kept.user, self.identity.user.file].contains(&link.kept.user);
+        if link.kind == FileType::Symlink && is_others { Err(Errno::ACCESS) } else { Ok(()) }
     }
 
     /// The kernel opens what is there, if it may be opened. What has no name is open already, and may be of another kind than
