@@ -42,10 +42,10 @@ fn what_is_no_whole_tar_is_refused() {
     refused(&tar(&[file("a", "").record("size", "-5")]), "an impossible size");
     refused(&tar(&[file("a", "").record("size", "many")]), "an impossible size");
     refused(&tar(&[file("a", "").record("mtime", "noon")]), "a has an invalid time");
-    refused(&tar(&[file("a", "").record("uid", "4294967295")]), "no uid that can be");
+    refused(&tar(&[file("a", "").record("uid", "4294967295")]), "a has an invalid uid");
     refused(&tar(&[file("a", "").record("GNU.sparse.major", "1")]), "sparse");
     refused(&tar(&[entry(EntryType::GNUSparse, "a")]), "sparse");
-    refused(&tar(&[entry(EntryType::new(b'?'), "a")]), "of the type `?`");
+    refused(&tar(&[entry(EntryType::new(b'?'), "a")]), "a has the type `?`");
     let mut long = entry(EntryType::XHeader, "x").header();
     long.set_size(2 << 20);
     long.set_cksum();
