@@ -117,6 +117,16 @@ impl Error {
         error
     }
 
+    /// Returns what it came of, the nearest first.
+    pub fn causes(&self) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+        std::iter::successors(std::error::Error::source(self), |cause| cause.source())
+    }
+
+    /// Returns the message and its causes in one sentence.
+    pub fn with_causes(&self) -> String {
+        self.causes().fold(self.message.clone(), |told, cause| format!("{told}: {cause}"))
+    }
+
     /// Replaces the lines below the message.
     pub fn with_details(mut self, details: Vec<String>) -> Self {
         self.details = details;

@@ -26,10 +26,8 @@ impl Annotations {
 
     /// Returns the line for what has failed, with its causes and what to do.
     pub fn error(&self, error: &Error) -> String {
-        let causes = std::iter::successors(std::error::Error::source(error), |source| source.source());
-        let causes = causes.map(|cause| format!(": {cause}"));
-        let hint = error.hint.iter().map(|hint| format!(" ({hint})"));
-        let message = format!("{}{}", error.message, causes.chain(hint).collect::<String>());
+        let hint = error.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        let message = error.with_causes() + &hint;
         let place = error.excerpt.as_ref().map(|excerpt| (&excerpt.file[..], excerpt.line, Some(excerpt.column)));
         self.line("error", place, &message)
     }

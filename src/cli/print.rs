@@ -71,8 +71,7 @@ fn error_event(error: &Error) -> serde_json::Value {
 }
 
 fn causes(error: &Error) -> Vec<String> {
-    let sources = std::iter::successors(std::error::Error::source(error), |source| source.source());
-    sources.map(ToString::to_string).collect()
+    error.causes().map(ToString::to_string).collect()
 }
 
 /// An excerpt escapes what it shows by itself: its tabs stay.

@@ -64,10 +64,11 @@ impl RequestRefusal {
     /// Returns the refusal for what could not be read because of `error`: as unknown, if it is not there.
     pub fn unread(error: &Error, unknown: RefusalCode) -> RequestRefusal {
         match error.kind {
-            ErrorKind::NotFound => {
-                RequestRefusal { fault: Some(told(error)), ..RequestRefusal::not_found(unknown, "it is not here") }
-            }
-            _ => RequestRefusal::failed(told(error)),
+            ErrorKind::NotFound => RequestRefusal {
+                fault: Some(error.with_causes()),
+                ..RequestRefusal::not_found(unknown, "it is not here")
+            },
+            _ => RequestRefusal::failed(error.with_causes()),
         }
     }
 
@@ -96,10 +97,4 @@ impl RefusalCode {
             RefusalCode::Unsupported => "UNSUPPORTED",
         }
     }
-}
-
-/// Returns an error and its causes on one line.
-fn told(error: &Error) -> String {
-    let causes = std::iter::successors(std::error::Error::source(error), |source| source.source());
-    causes.fold(error.message.clone(), |told, cause| format!("{told}: {cause}"))
 }

@@ -27,8 +27,7 @@ impl RungRefusal {
     }
 
     pub(in crate::run) fn of(error: &Error) -> Self {
-        let causes = std::iter::successors(std::error::Error::source(error), |source| source.source());
-        let all = [error.message.clone()].into_iter().chain(causes.map(ToString::to_string));
+        let all = [error.message.clone()].into_iter().chain(error.causes().map(ToString::to_string));
         let words: Vec<String> = all.filter(|words| words != UNUSABLE).collect();
         RungRefusal { hint: error.hint.clone(), ..RungRefusal::new(words.join(": ")) }
     }
