@@ -322,7 +322,7 @@ pub enum Event<'a> {
     /// Something is not as it should be, and the work goes on; `message` says what and why.
     Warning {
         /// The kind, for programs.
-        kind: WarningKind,
+        kind: WarningKind<'a>,
         /// The sentence for people; it may hold foreign text as it is.
         message: &'a str,
     },

@@ -2,9 +2,10 @@
 //! the runner, each a line of its own, and what stands in them is escaped as it has it.
 
 use std::env;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, escape};
+use crate::plan::compose::clean;
 use crate::plan::dockerfile::Warning;
 use crate::progress::WarningKind;
 
@@ -32,16 +33,14 @@ impl Annotations {
         self.line("error", place, &message)
     }
 
-    /// Returns the line for a warning. That of a build check ends with its place.
-    pub fn warning(&self, kind: WarningKind, message: &str) -> String {
-        let placed = match kind {
-            WarningKind::BuildCheck { .. } => placed(message),
-            _ => None,
-        };
-        match placed {
-            Some((message, file, line)) => self.line("warning", Some((file, line, None)), message),
-            None => self.line("warning", None, message),
+    /// Returns the line for a warning. The place at the end of a build check's goes without saying: it is shown there.
+    pub fn warning(&self, kind: WarningKind<'_>, message: &str) -> String {
+        if let WarningKind::BuildCheck { file, line, .. } = kind
+            && let Some(message) = message.strip_suffix(&format!(" ({file}:{line})"))
+        {
+            return self.line("warning", Some((file, line, None)), message);
         }
+        self.line("warning", None, message)
     }
 
     /// Returns the line for what a build check found.
@@ -61,29 +60,9 @@ impl Annotations {
 
     /// A file as the repository has it, if it is in there.
     fn below_top(&self, file: &str) -> String {
-        let path = plain(&self.here.join(file));
-        path.strip_prefix(plain(&self.top)).unwrap_or(Path::new(file)).to_string_lossy().into_owned()
+        let path = clean(&self.here.join(file));
+        path.strip_prefix(clean(&self.top)).unwrap_or(Path::new(file)).to_string_lossy().into_owned()
     }
-}
-
-/// `message (file:line)` in its parts.
-fn placed(message: &str) -> Option<(&str, &str, usize)> {
-    let (rest, place) = message.strip_suffix(')')?.rsplit_once(" (")?;
-    let (file, line) = place.rsplit_once(':')?;
-    Some((rest, file, line.parse().ok()?))
-}
-
-/// Without `.` and `..`, by its names alone.
-fn plain(path: &Path) -> PathBuf {
-    let mut made = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => drop(made.pop()),
-            part => made.push(part),
-        }
-    }
-    made
 }
 
 /// What stands behind the command.
@@ -129,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_build_check_tells_its_place() {
-        let check = WarningKind::BuildCheck { rule: "StageNameCasing" };
+        let check = WarningKind::BuildCheck { rule: "StageNameCasing", file: "Dockerfile", line: 12 };
         let message = "StageNameCasing: Stage name 'A' (b) should be lowercase (Dockerfile:12)";
         let expected =
             "::warning file=server/Dockerfile,line=12::StageNameCasing: Stage name 'A' (b) should be lowercase";

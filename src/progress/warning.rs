@@ -2,11 +2,15 @@
 
 /// What a warning is about, for a program to act on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WarningKind {
-    /// A build check finds fault with a Dockerfile.
+pub enum WarningKind<'a> {
+    /// A build check finds fault with a Dockerfile. Its message ends with the place.
     BuildCheck {
         /// Docker's name of the check, as in `JSONArgsRecommended`.
         rule: &'static str,
+        /// The file's name as the user knows it.
+        file: &'a str,
+        /// Counted from 1.
+        line: usize,
     },
     /// A flag of docker's was given that changes nothing here.
     FlagIgnored,
@@ -82,7 +86,7 @@ pub enum WarningKind {
     TimingsNotWritten,
 }
 
-impl WarningKind {
+impl WarningKind<'_> {
     /// Returns the name by which programs know the kind. It stays what it is.
     pub fn name(self) -> &'static str {
         match self {

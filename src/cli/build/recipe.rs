@@ -258,8 +258,9 @@ impl Recipe<'_> {
         let lowered = self.with_request(ignore, automatic, linked, |request| dockerfile.lower(request, bases))?;
         for warning in &lowered.warnings {
             let Warning { rule, message, place, .. } = warning;
-            let message = format!("{}: {message} ({}:{})", rule.name(), place.file, place.line);
-            progress(Event::Warning { kind: WarningKind::BuildCheck { rule: rule.name() }, message: &message });
+            let (rule, file, line) = (rule.name(), &place.file, place.line);
+            let message = format!("{rule}: {message} ({file}:{line})");
+            progress(Event::Warning { kind: WarningKind::BuildCheck { rule, file, line }, message: &message });
         }
         if let (Some(first), true) = (lowered.warnings.first(), dockerfile.directives.check.error) {
             let error = Error::input(format!("{}: {}", first.rule.name(), first.message));

@@ -128,7 +128,7 @@ fn json(event: Event<'_>) -> Value {
             "tries": tries,
             "wait": wait.as_secs_f64(),
         }),
-        Event::Warning { kind: kind @ WarningKind::BuildCheck { rule }, message } => {
+        Event::Warning { kind: kind @ WarningKind::BuildCheck { rule, .. }, message } => {
             json!({"event": "warning", "kind": kind.name(), "rule": rule, "message": message})
         }
         Event::Warning { kind, message } => json!({"event": "warning", "kind": kind.name(), "message": message}),

@@ -40,7 +40,7 @@ pub struct Unpacked {
     /// The directories whose attributes are still to be set, by [`Directories::finish`].
     pub directories: Directories,
     /// The things that were left out, each with the words for it; no content is among it.
-    pub left_out: Vec<(WarningKind, String)>,
+    pub left_out: Vec<(WarningKind<'static>, String)>,
 }
 
 /// The attributes of directories by their paths. They are set last: a directory may be one that nothing can be put into,

@@ -148,7 +148,7 @@ impl UnpackRoot {
     }
 
     /// Returns what was left out, in the order of [`Omission`], each with the words for it.
-    pub fn left_out(&self) -> Vec<(WarningKind, String)> {
+    pub fn left_out(&self) -> Vec<(WarningKind<'static>, String)> {
         let all = locked(&self.left_out);
         all.iter()
             .map(|(what, (count, first))| {
