@@ -64,10 +64,21 @@ impl Status {
         Ok(bits & wanted == wanted)
     }
 
+    /// Whether it is neither `identity`'s nor that of the directory that it is in: what is shared may hold such.
+    pub(super) fn is_of_others(&self, directory: &Status, identity: &Identity) -> bool {
+        ![identity.user.file, directory.kept.user].contains(&self.kept.user)
+    }
+
     /// Whether it is `identity`'s, or as good as that.
     pub(super) fn is_of(&self, identity: &Identity) -> bool {
         identity.user.file == self.kept.user || identity.has(Right::Owner)
     }
+}
+
+/// Whether a directory of this mode is everybody's, and what is in it is not.
+pub(super) fn is_shared(mode: u32) -> bool {
+    const SHARED: u32 = libc::S_ISVTX | libc::S_IWOTH;
+    mode & SHARED == SHARED
 }
 
 /// Whether the mode of `object` says all: it has no list.

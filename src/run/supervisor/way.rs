@@ -12,7 +12,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxFlags, fstatfs, open
 use rustix::io::Errno;
 
 use super::identity::Identity;
-use super::owners::{SEARCH, Status, has_no_more_than_its_mode};
+use super::owners::{SEARCH, Status, has_no_more_than_its_mode, is_shared};
 use super::target::{Place, Target, own_descriptor};
 
 /// As many links as the kernel follows.
@@ -143,14 +143,13 @@ impl Walk<'_> {
 
     /// Goes on where a link of the directory leads; not if that is for the kernel to say.
     fn follow(&mut self, name: &CStr, link: &OwnedFd, mode: u32) -> Result<bool, Errno> {
-        const SHARED: u32 = libc::S_ISVTX | libc::S_IWOTH;
         self.links += 1;
         if self.links > MOST_LINKS {
             return Ok(false);
         }
-        if mode & SHARED == SHARED && protects_links() {
-            let owner = Status::of(link.as_fd())?.kept.user;
-            if owner != self.identity.user.file && owner != Status::of(self.directory.as_fd())?.kept.user {
+        if is_shared(mode) && protects_links() {
+            let directory = Status::of(self.directory.as_fd())?;
+            if Status::of(link.as_fd())?.is_of_others(&directory, self.identity) {
                 return Err(Errno::ACCESS);
             }
         }

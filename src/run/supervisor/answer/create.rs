@@ -17,7 +17,7 @@ use crate::layer::Device;
 use crate::run::supervisor::identity::Right;
 use crate::run::supervisor::list::{KEPT, KEPT_DEFAULT, List};
 use crate::run::supervisor::listener::Answer;
-use crate::run::supervisor::owners::{READ, SEARCH, Status, WRITE, is_plain, keep_new};
+use crate::run::supervisor::owners::{READ, SEARCH, Status, WRITE, is_plain, is_shared, keep_new};
 use crate::run::supervisor::target::{Base, Place, own_link};
 use crate::run::supervisor::way::{Last, MOST_LINKS, Way};
 use crate::run::system::open_within;
@@ -117,21 +117,19 @@ impl Asked<'_> {
     /// Fails with the kernel's error for a link that is itself to be opened, or made if it were not there, where it is somebody else's
     /// in a directory that is sticky and everybody's (`may_create_in_sticky`: no setting turns that off for links).
     fn refuse_link_of_others(&self, place: &Place, resolve: ResolveFlags) -> Result<(), Errno> {
-        const SHARED: u32 = libc::S_ISVTX | libc::S_IWOTH;
         if place.path.to_bytes().ends_with(b"/") {
             return Ok(());
         }
         let start = self.target.start(place)?;
         let parent = self.parent(&start, &place.path, resolve | ResolveFlags::NO_MAGICLINKS)?;
-        let Some(Parent { directory, status, name }) = parent.filter(|parent| parent.status.mode & SHARED == SHARED)
-        else {
+        let Some(Parent { directory, status, name }) = parent.filter(|parent| is_shared(parent.status.mode)) else {
             return Ok(());
         };
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let Ok(link) = openat(&directory, name.as_c_str(), flags, Mode::empty()) else { return Ok(()) };
         let link = Status::of(link.as_fd())?;
-        let is_others = ![status.kept.user, self.identity.user.file].contains(&link.kept.user);
-        if link.kind == FileType::Symlink && is_others { Err(Errno::ACCESS) } else { Ok(()) }
+        let is_refused = link.kind == FileType::Symlink && link.is_of_others(&status, self.identity);
+        if is_refused { Err(Errno::ACCESS) } else { Ok(()) }
     }
 
     /// The kernel opens what is there, if it may be opened. What has no name is open already, and may be of another kind than
