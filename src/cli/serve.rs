@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::count::count;
 use super::environment::Environment;
 use super::interrupt;
 use super::print::{answer, tell};
@@ -119,7 +120,7 @@ fn introduce(stock: &Stock, address: SocketAddr, listening: &Listening) -> Resul
     let mut names = offer.names();
     // One that two registries have under the same name.
     names.dedup();
-    let images = if names.len() == 1 { "1 image".to_owned() } else { format!("{} images", names.len()) };
+    let images = count(names.len(), "image");
     tell(&format!("serving {images} at {address}, read-only, until Ctrl-C"));
     if listening.address().ip().is_unspecified() {
         tell("  other machines use a name or address of this one in its place");

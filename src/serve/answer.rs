@@ -60,20 +60,17 @@ fn try_answer(stock: &Arc<Stock>, asked: &Parts) -> Result<ServedAnswer, Request
     if !matches!(asked.method, Method::GET | Method::HEAD) {
         return Err(RequestRefusal::read_only());
     }
-    let route = Endpoint::of(asked.uri.path())?;
-    if route == Endpoint::Base {
-        return Ok(ServedAnswer::document(JSON, b"{}".to_vec()));
-    }
-    let snapshot = stock.snapshot().map_err(|error| RequestRefusal::unread(&error, RefusalCode::Unknown))?;
-    let query = Query::of(asked.uri.query().unwrap_or_default());
-    let request = Asking { stock, snapshot, asked, query };
-    match route {
+    let asking = || {
+        let snapshot = stock.snapshot().map_err(|error| RequestRefusal::unread(&error, RefusalCode::Unknown))?;
+        Ok(Asking { stock, snapshot, asked, query: Query::of(asked.uri.query().unwrap_or_default()) })
+    };
+    match Endpoint::of(asked.uri.path())? {
         Endpoint::Base => Ok(ServedAnswer::document(JSON, b"{}".to_vec())),
-        Endpoint::Catalog => request.catalog(),
-        Endpoint::Tags(name) => request.tags(&name),
-        Endpoint::Manifest(name, key) => request.manifest(&name, &key),
-        Endpoint::Blob(name, digest) => request.blob(&name, &digest),
-        Endpoint::Referrers(name, subject) => request.referrers(&name, &subject),
+        Endpoint::Catalog => asking()?.catalog(),
+        Endpoint::Tags(name) => asking()?.tags(&name),
+        Endpoint::Manifest(name, key) => asking()?.manifest(&name, &key),
+        Endpoint::Blob(name, digest) => asking()?.blob(&name, &digest),
+        Endpoint::Referrers(name, subject) => asking()?.referrers(&name, &subject),
     }
 }
 
