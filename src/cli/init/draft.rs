@@ -1,6 +1,7 @@
 //! What is to be written, before it is.
 
 use super::quote::comment;
+use crate::error::{Error, Result};
 use crate::plan::Spec;
 
 /// Which of both files.
@@ -36,6 +37,15 @@ pub struct Draft {
 const IGNORED: [&str; 5] = [".git", ".dockerignore", "Dockerfile", ".env", ".env.*"];
 
 impl RecipeForm {
+    /// Fails where a spec is asked for, which runs no command that could install the packages of `language`.
+    pub fn refuse_spec(asked: Option<RecipeForm>, language: &str) -> Result<()> {
+        if asked != Some(RecipeForm::Spec) {
+            return Ok(());
+        }
+        Err(Error::usage(format!("an ocibake.toml cannot install the packages of {language}: that takes commands"))
+            .with_hint("leave out --toml, for a Dockerfile"))
+    }
+
     /// Returns the name of the file.
     pub fn file(self) -> &'static str {
         match self {

@@ -110,10 +110,7 @@ enum Run {
 
 /// Returns a Dockerfile. Fails where a spec is asked for, and where nothing says what is to be run.
 pub fn draft(directory: &LookedAt, form: Option<RecipeForm>) -> Result<Draft> {
-    if form == Some(RecipeForm::Spec) {
-        return Err(Error::usage("an ocibake.toml cannot install the packages of Node: that takes commands")
-            .with_hint("leave out --toml, for a Dockerfile"));
-    }
+    RecipeForm::refuse_spec(form, "Node")?;
     let project = NodeProject::look(directory)?;
     let body = project.dockerfile();
     Ok(Draft {

@@ -6,7 +6,7 @@ use toml::Table;
 use super::draft::{Draft, RecipeForm};
 use super::look::LookedAt;
 use super::quote::{exec_form, is_plain};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// What it goes by.
 pub const MANIFESTS: [&str; 5] = ["pyproject.toml", "requirements.txt", "setup.py", "Pipfile", "manage.py"];
@@ -58,10 +58,7 @@ enum Installer {
 
 /// Returns a Dockerfile. Fails where a spec is asked for.
 pub fn draft(directory: &LookedAt, form: Option<RecipeForm>) -> Result<Draft> {
-    if form == Some(RecipeForm::Spec) {
-        return Err(Error::usage("an ocibake.toml cannot install the packages of Python: that takes commands")
-            .with_hint("leave out --toml, for a Dockerfile"));
-    }
+    RecipeForm::refuse_spec(form, "Python")?;
     let project = PythonProject::look(directory)?;
     let body = project.dockerfile();
     Ok(Draft {
