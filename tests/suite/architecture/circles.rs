@@ -1,23 +1,16 @@
 //! Holds that no files of `src/` import each other in a circle.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::Path;
 
 use super::{find_word, parts};
-use crate::support::source::{visit, without_comments_and_strings, without_tests};
+use crate::support::source::{files, without_comments_and_strings, without_tests};
 
 /// The circles that are still to be undone, each with its files in the order of their names.
 const TO_UNDO: &[&[&str]] = &[];
 
 #[test]
 fn no_files_import_each_other_in_a_circle() {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut texts = Vec::new();
-    visit(&source, &mut |path| {
-        let name = path.strip_prefix(&source).expect("it was found there").to_string_lossy().into_owned();
-        texts.push((name, fs::read_to_string(path).unwrap()));
-    });
+    let texts = files();
     let imports = imports(texts.iter().map(|(name, text)| (name.as_str(), text.as_str())));
     let count: usize = imports.values().map(BTreeSet::len).sum();
     assert!(count > texts.len(), "only {count} imports found in {} files", texts.len());

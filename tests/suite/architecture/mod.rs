@@ -6,10 +6,8 @@ mod names;
 mod size;
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
 
-use crate::support::source::{visit, without_comments_and_strings, without_tests};
+use crate::support::source::{files, without_comments_and_strings, without_tests};
 
 /// A module uses only itself and those that stand before it.
 pub const ORDER: &[&str] = &[
@@ -29,15 +27,9 @@ const RESERVED: &[(&[&str], &[&str])] = &[
 
 #[test]
 fn modules_use_only_what_stands_before_them() {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut faults = Vec::new();
-    let mut files = 0;
-    visit(&source, &mut |path| {
-        let name = path.strip_prefix(&source).expect("it was found there").to_string_lossy().into_owned();
-        faults.extend(faults_of(&name, &fs::read_to_string(path).unwrap()));
-        files += 1;
-    });
-    assert!(files > 10, "only {files} files found in {}", source.display());
+    let files = files();
+    let faults: Vec<_> = files.iter().flat_map(|(name, text)| faults_of(name, text)).collect();
+    assert!(files.len() > 10, "only {} files found", files.len());
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
 

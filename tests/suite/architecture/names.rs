@@ -1,23 +1,16 @@
 //! Holds that a name of a type means one thing: few types of `src/` share theirs with another.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
 
-use crate::support::source::{visit, without_comments_and_strings, without_tests};
+use crate::support::source::{files, without_comments_and_strings, without_tests};
 
 /// In hundredths of all types: so many that share their name are too many.
 const TOO_MANY: usize = 10;
 
 #[test]
 fn few_types_share_their_name() {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut types = Vec::new();
-    visit(&source, &mut |path| {
-        let file = path.strip_prefix(&source).expect("it was found there").to_string_lossy().into_owned();
-        types.extend(types_of(&file, &fs::read_to_string(path).unwrap()));
-    });
-    assert!(types.len() > 300, "only {} types found in {}", types.len(), source.display());
+    let types: Vec<_> = files().iter().flat_map(|(name, text)| types_of(name, text)).collect();
+    assert!(types.len() > 300, "only {} types found", types.len());
     assert!(!is_too_much(&types), "\n{}", told(&shared(&types), types.len()));
 }
 

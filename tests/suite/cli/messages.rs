@@ -3,12 +3,10 @@
 //! A string of the source counts as a message if it has two words in a row, or says what cannot be done in `Error::io`; so some
 //! are listed that are none. Of the help, it is the comments of what clap reads. A `{}` is said by something else.
 
-use std::fs;
 use std::ops::Range;
-use std::path::Path;
 
 use crate::architecture::ORDER;
-use crate::support::source::{Piece, items_under, pieces, visit, without_comments_and_strings};
+use crate::support::source::{Piece, files, items_under, pieces, without_comments_and_strings};
 
 /// What the derives of clap begin with that read comments.
 const READ_BY_CLAP: &[&str] = &["Args", "Parser", "Subcommand", "ValueEnum"];
@@ -18,12 +16,7 @@ const PANICS: &[&str] = &[".expect(", "unreachable!(", "panic!(", "assert!(", "a
 
 #[test]
 fn every_message_is_as_it_was_read() {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = Vec::new();
-    visit(&source, &mut |path| {
-        let name = path.strip_prefix(&source).expect("it was found there").to_string_lossy().into_owned();
-        files.push((rank(&name), name, messages(&fs::read_to_string(path).unwrap())));
-    });
+    let mut files: Vec<_> = files().into_iter().map(|(name, text)| (rank(&name), name, messages(&text))).collect();
     files.sort();
     let said = files.iter().filter(|(_, _, messages)| !messages.is_empty());
     let all: Vec<_> = said.map(|(_, name, messages)| format!("# {name}\n{}\n", messages.join("\n"))).collect();

@@ -145,15 +145,18 @@ fn every_kind_has_a_name_of_its_own() {
     }
 }
 
+/// The names in the first cells of the table in docs/messages.md that begins with `head`.
+fn listed(head: &str) -> Vec<String> {
+    let page = fs::read_to_string(format!("{}/docs/messages.md", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let (_, table) = page.split_once(&format!("{head}\n")).expect("the table is there");
+    let table = table.split("\n\n").next().unwrap();
+    let cells = table.lines().skip(1).map(|row| row.split('|').nth(1).unwrap());
+    cells.flat_map(|cell| cell.split(',')).map(|name| name.trim().trim_matches('`').to_owned()).collect()
+}
+
 #[test]
 fn the_page_has_every_kind() {
-    let page = fs::read_to_string(format!("{}/docs/messages.md", env!("CARGO_MANIFEST_DIR"))).unwrap();
-    let table = page.split("| kind | |\n").nth(1).expect("a table of the kinds").split("\n\n").next().unwrap();
-    let listed = table.lines().skip(1).flat_map(|row| {
-        let cell = row.split('|').nth(1).unwrap();
-        cell.split(',').map(|name| name.trim().trim_matches('`').to_owned()).collect::<Vec<_>>()
-    });
-    let listed: Vec<String> = listed.collect();
+    let listed = listed("| kind | |");
     let known: Vec<String> = names().into_iter().map(|(_, name)| name).collect();
     assert_eq!(
         listed.iter().collect::<BTreeSet<_>>(),
@@ -171,11 +174,7 @@ fn the_page_has_every_event() {
     let given = given.chain(source.split("of_step(\"").skip(1)).map(|rest| rest.split('"').next().unwrap());
     let given: BTreeSet<&str> = given.collect();
     assert!(given.len() > 30, "{given:?}");
-    let page = fs::read_to_string(format!("{root}/docs/messages.md")).unwrap();
-    let table =
-        page.split("| event | members | |\n").nth(1).expect("a table of the events").split("\n\n").next().unwrap();
-    let cells = table.lines().skip(1).filter_map(|row| row.split('|').nth(1));
-    let listed: BTreeSet<&str> =
-        cells.flat_map(|cell| cell.split(',')).map(|name| name.trim().trim_matches('`')).collect();
+    let listed = listed("| event | members | |");
+    let listed: BTreeSet<&str> = listed.iter().map(String::as_str).collect();
     assert_eq!(listed, given, "docs/messages.md and src/cli/progress/json.rs");
 }

@@ -3,7 +3,7 @@
 
 mod examples;
 mod machine;
-mod page;
+pub mod page;
 mod session;
 
 use std::collections::BTreeSet;

@@ -26,6 +26,17 @@ pub fn visit(directory: &Path, found: &mut impl FnMut(&Path)) {
     }
 }
 
+/// Returns every file of the program with its name below `src/` and its text.
+pub fn files() -> Vec<(String, String)> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    visit(&source, &mut |path| {
+        let name = path.strip_prefix(&source).expect("it was found there").to_string_lossy().into_owned();
+        files.push((name, fs::read_to_string(path).unwrap()));
+    });
+    files
+}
+
 /// Splits `text` into code, comments and literals, which together are the whole of it.
 pub fn pieces(text: &str) -> Vec<(Piece, &str)> {
     let mut pieces = Vec::new();

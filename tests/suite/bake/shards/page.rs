@@ -6,6 +6,7 @@ use std::process::{Child, Stdio};
 use serde_json::Value;
 
 use super::{SOURCE, System, TAG};
+use crate::documents::page::blocks;
 use crate::support::docker_registry::DockerRegistry;
 use crate::support::network_door::NetworkDoor;
 use crate::support::program::Program;
@@ -14,10 +15,8 @@ use crate::support::tool::{self, require};
 
 /// The text of the block in docs/scale.md that begins with this line.
 fn block(first: &str) -> String {
-    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/scale.md")).unwrap();
-    let blocks = page.split("\n```").skip(1).step_by(2);
-    let mut texts = blocks.filter_map(|block| block.split_once('\n')).map(|(_, text)| text);
-    texts.find(|text| text.starts_with(first)).unwrap_or_else(|| panic!("no block `{first}`")).to_owned()
+    let mut texts = blocks("docs/scale.md").into_iter().map(|block| block.text);
+    texts.find(|text| text.starts_with(first)).unwrap_or_else(|| panic!("no block `{first}`"))
 }
 
 /// A checkout of its own.
