@@ -6,13 +6,11 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use ocibake::build::{self, Options};
-use ocibake::layer::Compression;
 use ocibake::output::{Means, Output, OutputImage};
 use ocibake::plan::{Automatic, Spec};
 use ocibake::progress::Event;
 use ocibake::registry::{OnDemand, RegistryOptions};
 use ocibake::release;
-use ocibake::source::modified::Modified;
 use ocibake::store::LocalStore;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -46,27 +44,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let place = tempfile::tempdir()?;
     let store = LocalStore::open(place.path().join("store"))?;
     let client = OnDemand::new(RegistryOptions::default());
-    let options = Options {
-        store: &store,
-        contexts: &[context.to_owned()],
-        bases: &store,
-        client: &client,
-        compression: Compression::default(),
-        modified: Modified::default(),
-        squash: false,
-        jobs: 0,
-        trust_times: false,
-        sandbox: None,
-        shell: None,
-        logs: None,
-        secret: &|_| Ok(Vec::new()),
-        cached: None,
-        steps: None,
-        signing: None,
-        mounts: None,
-        follow: None,
-        progress: &progress,
-    };
+    let contexts = [context.to_owned()];
+    let options = Options { contexts: &contexts, progress: &progress, ..Options::new(&store, &client) };
     let built = build::build(&plan, &options)?;
     let target = built.first().ok_or("the plan has no target")?;
 

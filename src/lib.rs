@@ -45,12 +45,10 @@
 //!
 //! ```
 //! use ocibake::build::{self, Options};
-//! use ocibake::layer::Compression;
 //! use ocibake::output::{OutputImage, Means, Output};
 //! use ocibake::plan::{Automatic, Spec};
 //! use ocibake::registry::{self, OnDemand};
 //! use ocibake::release;
-//! use ocibake::source::modified::Modified;
 //! use ocibake::store::{Layout, LocalStore, Store};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -76,27 +74,7 @@
 //!
 //! let store = LocalStore::open(place.path().join("store"))?;
 //! let client = OnDemand::new(registry::RegistryOptions::default());
-//! let options = Options {
-//!     store: &store,
-//!     contexts: &[context],
-//!     bases: &store,
-//!     client: &client,
-//!     compression: Compression::default(),
-//!     modified: Modified::default(),
-//!     squash: false,
-//!     jobs: 0,
-//!     trust_times: true,
-//!     sandbox: None,
-//!     shell: None,
-//!     logs: None,
-//!     secret: &|_| Ok(Vec::new()),
-//!     cached: None,
-//!     steps: None,
-//!     signing: None,
-//!     mounts: None,
-//!     follow: None,
-//!     progress: &|_| (),
-//! };
+//! let options = Options { contexts: &[context], ..Options::new(&store, &client) };
 //! let built = build::build(&plan, &options)?;
 //!
 //! let outputs = [Output::Layout(place.path().join("layout"))];
@@ -153,27 +131,7 @@
 //! #     let store = ocibake::store::LocalStore::open(place.join("store"))?;
 //! #     let mut no_base = |_: &str, _: &_| unreachable!("the image stands on scratch");
 //! #     let plan = ocibake::plan::Spec::default().plan("", &Default::default(), &mut no_base)?;
-//! #     let options = ocibake::build::Options {
-//! #         store: &store,
-//! #         contexts: &[place.to_owned()],
-//! #         bases: &store,
-//! #         client: &client,
-//! #         compression: Default::default(),
-//! #         modified: Default::default(),
-//! #         squash: false,
-//! #         jobs: 1,
-//! #         trust_times: true,
-//! #         sandbox: None,
-//! #         shell: None,
-//! #         logs: None,
-//! #         secret: &|_| Ok(Vec::new()),
-//! #         cached: None,
-//! #         steps: None,
-//! #         signing: None,
-//! #         mounts: None,
-//! #         follow: None,
-//! #         progress: &|_| (),
-//! #     };
+//! #     let options = ocibake::build::Options::new(&store, &client);
 //! #     let built = ocibake::build::build(&plan, &options)?;
 //! #     let image = OutputImage { store: &store, root: &built[0].root, names: &[name.parse()?] };
 //! #     let means = Means { client: &client, jobs: 1, progress: &|_| () };

@@ -8,7 +8,7 @@ use super::logs::CommandLogs;
 use crate::error::Result;
 use crate::layer::Compression;
 use crate::plan::SecretSource;
-use crate::progress::Progress;
+use crate::progress::{Progress, silent};
 use crate::registry::OnDemand;
 use crate::run::Sandbox;
 use crate::source::cached::CachedImages;
@@ -68,4 +68,32 @@ pub struct Options<'a> {
     pub follow: Option<Follow<'a>>,
     /// Told of each step, layer and warning, by several threads at once.
     pub progress: Progress<'a>,
+}
+
+impl<'a> Options<'a> {
+    /// Returns the options of a build without contexts whose bases lie in `store`, too: layers are gzip, all cores are used, and files
+    /// that look as they did are taken for the same. Every secret is empty, nothing comes from other machines, and nobody is told.
+    pub fn new(store: &'a LocalStore, client: &'a OnDemand) -> Self {
+        Options {
+            store,
+            contexts: &[],
+            bases: store,
+            client,
+            compression: Compression::default(),
+            modified: Modified::default(),
+            squash: false,
+            jobs: 0,
+            trust_times: true,
+            sandbox: None,
+            shell: None,
+            logs: None,
+            secret: &|_| Ok(Vec::new()),
+            cached: None,
+            steps: None,
+            signing: None,
+            mounts: None,
+            follow: None,
+            progress: &silent,
+        }
+    }
 }

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use ocibake::build::Options;
 use ocibake::plan::{Automatic, Spec};
-use ocibake::progress::silent;
 use ocibake::source::modified::Modified;
 use ocibake::store::LocalStore;
 
@@ -253,26 +252,14 @@ fn library_build(context: &Path, store: &Path, compression: &str, jobs: usize, t
     let plan =
         Spec::parse("ocibake.toml", ANY).unwrap().plan("of the test", &Automatic::default(), &mut no_base).unwrap();
     let store = LocalStore::open(store).unwrap();
+    let client = on_demand();
     let options = Options {
-        store: &store,
         contexts: &[context.to_owned()],
-        bases: &store,
-        client: &on_demand(),
         compression: compression.parse().unwrap(),
         modified: Modified::At(0),
-        squash: false,
         jobs,
         trust_times,
-        sandbox: None,
-        shell: None,
-        logs: None,
-        secret: &|_| Ok(Vec::new()),
-        cached: None,
-        steps: None,
-        signing: None,
-        mounts: None,
-        follow: None,
-        progress: &silent,
+        ..Options::new(&store, &client)
     };
     ocibake::build::build(&plan, &options).unwrap()[0].root.digest.to_string()
 }

@@ -105,33 +105,23 @@ impl Workshop {
         let (warnings, known, made) = (Mutex::default(), Mutex::default(), Mutex::default());
         let note = |list: &Mutex<Vec<String>>, text: &str| list.lock().unwrap().push(text.to_owned());
         let contexts: Vec<PathBuf> = self.contexts.iter().map(|(root, _)| root.path().to_owned()).collect();
+        let client = on_demand();
         let built = build::build(
             plan,
             &Options {
-                store: &store,
                 contexts: &contexts,
                 bases: &bases,
-                client: &on_demand(),
                 compression: Compression::Gzip(1),
                 modified: self.options.modified,
-                squash: false,
                 jobs: self.options.jobs,
                 trust_times: self.options.trust_times,
-                sandbox: None,
-                shell: None,
-                logs: None,
-                secret: &|_| Ok(Vec::new()),
-                cached: None,
-                steps: None,
-                signing: None,
-                mounts: None,
-                follow: None,
                 progress: &|event| match event {
                     Event::Warning { message, .. } => note(&warnings, message),
                     Event::LayerKnown { title, .. } => note(&known, title),
                     Event::LayerStarted { title, .. } => note(&made, title),
                     _ => {}
                 },
+                ..Options::new(&store, &client)
             },
         )?;
         let images = built.iter().flat_map(|target| &target.images).map(|image| {
