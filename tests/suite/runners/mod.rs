@@ -2,6 +2,7 @@
 //! them, and annotations. Not tried is what the services themselves do: to read the files, and to start the steps.
 
 mod annotations;
+mod dev_container;
 mod github;
 mod github_inputs;
 mod gitlab;
