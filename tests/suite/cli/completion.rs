@@ -87,6 +87,25 @@ fn a_tab_in_zsh_completes_commands_flags_and_values() {
 }
 
 #[test]
+fn fish_completes_commands_flags_and_values() {
+    if !require("fish") {
+        return;
+    }
+    let place = TempDir::new().unwrap();
+    fs::write(place.path().join("script"), script("fish")).unwrap();
+    for (typed, words) in TYPED {
+        // What stands before a tab, to which fish lists what it offers with a word on each.
+        let (before, _) = typed.split_once('\t').unwrap();
+        let command = format!("source script; complete --do-complete 'ocibake {before}'");
+        let mut fish = Command::new("fish");
+        let offered =
+            checked(fish.args(["--no-config", "-c", &command]).current_dir(place.path()).env("HOME", place.path()));
+        let (offered, word) = offered.trim_end().split_once('\t').unwrap_or_else(|| panic!("{before}: {offered:?}"));
+        assert!(words.split(' ').any(|word| word == offered) && !word.contains('\n'), "{before}: {offered}, {word}");
+    }
+}
+
+#[test]
 fn scripts_know_what_help_shows_and_nothing_else() {
     for shell in ["bash", "zsh", "fish", "powershell"] {
         let script = script(shell);
