@@ -20,6 +20,7 @@
 //! |---|---|
 //! | [`error`] | the one error type: what failed, where, and what to do about it |
 //! | [`sync`] | what threads share: locks, and values that one of them makes for all |
+//! | [`kernel`] | what systems do each in their own way |
 //! | [`oci`] | the nouns of the OCI specifications as plain data |
 //! | [`progress`] | what a running build or push says of itself |
 //! | [`net`] | HTTP, for all who need it |
@@ -175,6 +176,7 @@
 
 pub mod error;
 pub mod sync;
+pub mod kernel;
 pub mod oci;
 pub mod progress;
 pub mod net;

@@ -11,6 +11,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, unlinkat};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
+use crate::kernel::PLACE;
 use crate::progress::StepPlace;
 use crate::sync::locked;
 
@@ -39,7 +40,7 @@ impl CommandLogs {
     /// Opens the directory at `path`, which is made if it is missing.
     pub fn open(path: &Path) -> Result<Self> {
         fs::create_dir_all(path).map_err(|source| Error::io("create the directory", path, source))?;
-        let directory = openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let directory = openat(CWD, path, PLACE | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
         let directory = directory.map_err(|errno| Error::io("open the directory", path, errno.into()))?;
         Ok(CommandLogs { directory, path: path.to_owned(), names: Mutex::default() })
     }

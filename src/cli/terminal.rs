@@ -12,13 +12,14 @@ use std::thread;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::{Errno, read, write};
-use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
+use rustix::pty::{ptsname, unlockpt};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
 use signal_hook::consts::SIGWINCH;
 use signal_hook::low_level::{pipe, unregister};
 
 use crate::build::RunShell;
 use crate::error::{Error, ErrorKind, Result};
+use crate::kernel::open_terminal;
 use crate::sync::locked;
 
 /// In bytes.
@@ -105,7 +106,7 @@ pub fn lend(run: RunShell<'_>) -> Result<()> {
 
 /// Returns the two ends of a new terminal, the second of which is for the shell.
 fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
-    let near = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+    let near = open_terminal()?;
     unlockpt(&near)?;
     let name = ptsname(&near, Vec::new())?;
     let far = open(name, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;

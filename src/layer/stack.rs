@@ -7,11 +7,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::fs::{CWD, FileType, Mode};
 use rustix::io::Errno;
 
 use super::lower::OVERLAY_OPAQUE;
 use crate::error::{Error, Result};
+use crate::kernel::make_node;
 use crate::tree::path::names;
 use crate::tree::read_xattr;
 
@@ -69,13 +70,13 @@ fn find_in(lower: &Path, path: &[u8]) -> Result<Stacked> {
 /// Makes a whiteout at `path` that can be made on any file system, an overlay among them: a socket, which no layer can hold,
 /// and in the place of which nothing is. Overlayfs does not know it as one, but all that is here does.
 pub fn hide(path: &Path) -> Result<()> {
-    mknodat(CWD, path, FileType::Socket, Mode::empty(), 0).map_err(|errno| Error::io("create", path, errno.into()))
+    make_node(CWD, path, FileType::Socket, Mode::empty(), 0).map_err(|errno| Error::io("create", path, errno.into()))
 }
 
 /// Returns whether overlayfs' own whiteouts can be made in `directory`.
 pub fn can_make_whiteouts(directory: &Path) -> Result<bool> {
     let path = directory.join(".whiteout");
-    match mknodat(CWD, &path, FileType::CharacterDevice, Mode::empty(), 0) {
+    match make_node(CWD, &path, FileType::CharacterDevice, Mode::empty(), 0) {
         Err(Errno::PERM) => Ok(false),
         Err(errno) => Err(Error::io("create", path, errno.into())),
         Ok(()) => fs::remove_file(&path).map(|()| true).map_err(|source| Error::io("remove", path, source)),

@@ -7,7 +7,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
-use rustix::fs::{Dir, FileType, OFlags, fstat};
+use rustix::fs::{Dir, FileType, OFlags};
 use rustix::io::Errno;
 
 pub use super::adds::Added;
@@ -15,7 +15,7 @@ use super::adds::{self, FoundEntry};
 use super::modified::Modified;
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{Add, Owner, Source};
-use crate::tree::{Entry, Ignore, Kind, Pattern, Time, inspect, joined, open_real, real_within, walk};
+use crate::tree::{Entry, Ignore, Kind, Pattern, Time, find_real, inspect, joined, open_real, real_within, walk};
 
 /// Returns what `adds`, which take from `contexts`, make together, sorted by path, with the directories above them.
 ///
@@ -210,7 +210,7 @@ fn is_directory(real: &Path) -> bool {
 
 /// Returns what is at a path that is real but for its last name; none if nothing is.
 fn file_type(path: &Path) -> Result<Option<FileType>> {
-    let status = open_real(path, OFlags::PATH).and_then(fstat);
+    let status = find_real(path).and_then(|found| found.status());
     match status {
         Ok(status) => Ok(Some(FileType::from_raw_mode(status.st_mode))),
         Err(errno) if is_nowhere(errno) => Ok(None),

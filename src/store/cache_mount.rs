@@ -20,6 +20,7 @@ use super::regular;
 use super::unpacked::owners_here;
 use super::usage::usage;
 use crate::error::{Error, Result};
+use crate::kernel::PLACE;
 use crate::oci::{Digest, KeyBuilder};
 use crate::plan::CacheSharing;
 
@@ -219,7 +220,7 @@ fn name_of(key: &Digest) -> Digest {
 }
 
 fn open(path: &Path) -> Result<OwnedFd, Errno> {
-    openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+    openat(CWD, path, PLACE | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
 }
 
 /// What is in `place`, of which there is the `lock`; none if it was never filled.

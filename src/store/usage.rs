@@ -7,6 +7,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, fstat, openat, statat};
 use rustix::io::Errno;
 
+use crate::kernel::device_of;
+
 /// Returns how many bytes of the disk `directory` and all that is in it take. A file of several names counts once, and what
 /// cannot be looked into, or vanishes meanwhile, not at all. No link is followed, and few directories are open at a time.
 pub(super) fn usage(directory: impl AsFd) -> Result<u64, Errno> {
@@ -48,7 +50,7 @@ impl Usage {
             }
             let Ok(status) = statat(directory, &*name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
             let is_directory = FileType::from_raw_mode(status.st_mode) == FileType::Directory;
-            if is_directory || status.st_nlink == 1 || self.seen.insert((status.st_dev, status.st_ino)) {
+            if is_directory || status.st_nlink == 1 || self.seen.insert((device_of(&status), status.st_ino)) {
                 self.bytes += room(&status);
             }
             if is_directory {

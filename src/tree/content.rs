@@ -15,6 +15,7 @@ use super::disk::real_path::open_real;
 use super::file_name::FileName;
 use super::spool::Spool;
 use crate::error::{Error, Result};
+use crate::kernel::{self, device_of};
 use crate::oci::{Digest, HashingWriter};
 
 /// The content of a file.
@@ -79,12 +80,12 @@ impl Identity {
     #[allow(clippy::unnecessary_cast, reason = "the number of links has 32 bits on some machines")]
     pub fn of(status: &Stat) -> Self {
         Identity {
-            device: status.st_dev,
+            device: device_of(status),
             inode: status.st_ino,
             links: status.st_nlink as u64,
             size: status.st_size as u64,
-            modified: (status.st_mtime, status.st_mtime_nsec as i64),
-            changed: (status.st_ctime, status.st_ctime_nsec as i64),
+            modified: kernel::modified(status),
+            changed: kernel::changed(status),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The owners that files can have here: the IDs that the user namespace of this process has.
 
-use std::fs;
 use std::io;
+
+use crate::kernel::id_maps;
 
 /// What a user namespace makes of the IDs of the one that it was made in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,10 +28,10 @@ pub struct IdRange {
 }
 
 impl IdMap {
-    /// Returns that of this process. Fails where `/proc` does not tell it.
+    /// Returns that of this process. Fails where the system does not tell it.
     pub fn of_this_process() -> io::Result<IdMap> {
-        let read = |path| fs::read_to_string(path).and_then(|text| ranges(&text));
-        Ok(IdMap { users: read("/proc/self/uid_map")?, groups: read("/proc/self/gid_map")? })
+        let [users, groups] = id_maps()?;
+        Ok(IdMap { users: ranges(&users)?, groups: ranges(&groups)? })
     }
 
     /// Returns whether there is but one user, or one group.

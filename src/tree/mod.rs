@@ -29,7 +29,7 @@ mod time;
 pub use change::{Change, diff};
 pub use content::{Content, ContentReader, DiskFile, Identity};
 pub use copy::{Copier, Matched, Pivot, has_wildcard, literal_start, matched, not_there};
-pub use disk::real_path::{name_of, open_file, open_real, real_within};
+pub use disk::real_path::{find_real, name_of, open_file, open_real, real_within};
 pub use disk::{
     LeftOut, Reason, belongs_to_content, find_xattrs, inspect, link_names, read_xattr, read_xattrs, walk, walk_all,
     walk_special,

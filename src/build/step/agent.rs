@@ -11,10 +11,11 @@ use std::sync::Arc;
 use std::thread;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid, chmodat, chownat, openat};
+use rustix::fs::{AtFlags, CWD, Gid, OFlags, Uid, chmodat, chownat};
 use rustix::io::Errno;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::kernel::{self, open_by_path};
 
 /// The name of the socket in its directory.
 const NAME: &str = "agent";
@@ -48,16 +49,15 @@ impl ForwardedAgent {
     pub fn begin(agent: &Path, directory: &OwnedFd, attributes: SocketAttributes) -> Result<(Self, OwnedFd)> {
         let failed = |source| Error::new(ErrorKind::Io, "cannot make a socket for the SSH agent").with_source(source);
         let refused = |errno: Errno| failed(errno.into());
-        let path = OFlags::PATH | OFlags::CLOEXEC;
-        let agent = openat(CWD, agent, path, Mode::empty())
+        let agent = open_by_path(CWD, agent, OFlags::empty())
             .map_err(|errno| Error::io("find the SSH agent", agent, errno.into()))?;
         // A longer path than a socket's address may have would not do.
         let listener = UnixListener::bind(format!("{}/{NAME}", link(directory))).map_err(failed)?;
         let SocketAttributes { mode, user, group } = attributes;
-        chmodat(directory, NAME, Mode::from_raw_mode(mode), AtFlags::empty()).map_err(refused)?;
+        chmodat(directory, NAME, kernel::mode(mode), AtFlags::empty()).map_err(refused)?;
         let (owner, owners) = (Uid::from_raw(user), Gid::from_raw(group));
         chownat(directory, NAME, Some(owner), Some(owners), AtFlags::SYMLINK_NOFOLLOW).map_err(refused)?;
-        let socket = openat(directory, NAME, path | OFlags::NOFOLLOW, Mode::empty()).map_err(refused)?;
+        let socket = open_by_path(directory, NAME, OFlags::NOFOLLOW).map_err(refused)?;
         let (end, ended) = UnixStream::pair().map_err(failed)?;
         let serving = thread::Builder::new().name("ssh agent".to_owned());
         serving.spawn(move || serve(&listener, &ended, &Arc::new(agent))).map_err(failed)?;

@@ -4,10 +4,11 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{CWD, OFlags};
 use rustix::io::Errno;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::kernel::open_by_path;
 use crate::oci::Platform;
 use crate::plan::RunSettings;
 use crate::run::Emulator;
@@ -22,7 +23,7 @@ pub fn given(platform: &Platform, settings: &RunSettings) -> Result<Option<Emula
     if *architecture == Platform::host().architecture {
         return Ok(None);
     }
-    let program = openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    let program = open_by_path(CWD, path, OFlags::empty());
     let program = program.map_err(|errno| Error::io("open the emulator", path, errno.into()))?;
     Ok(Emulator::new(architecture, program))
 }

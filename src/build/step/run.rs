@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, XattrFlags, fchmod, fchown, fsetxattr, openat};
+use rustix::fs::{CWD, Gid, OFlags, Uid, XattrFlags, fchmod, fchown, fsetxattr};
 use rustix::io::Errno;
 
 use super::agent::{ForwardedAgent, SocketAttributes};
@@ -20,6 +20,7 @@ use crate::build::cache::{By, Mark, Sum, difference};
 use crate::build::inputs::Inputs;
 use crate::build::logs::CommandLog;
 use crate::error::{Error, Result};
+use crate::kernel::{self, open_by_path};
 use crate::layer::{self, Kept};
 use crate::oci::{Digest, KeyBuilder};
 use crate::plan::{CacheSharing, Provider, ResourceLimit, Run, RunMount, RunMountKind, RunNetwork, RunSecurity, Stage};
@@ -134,7 +135,7 @@ fn dress(upper: &OwnedFd, attributes: &Attributes) -> Result<(), Errno> {
     } else if let Some((name, value)) = (Kept { user, group, device: None }).attribute(true) {
         fsetxattr(upper, name, &value, XattrFlags::empty())?;
     }
-    fchmod(upper, Mode::from_raw_mode(attributes.mode))
+    fchmod(upper, kernel::mode(attributes.mode))
 }
 
 /// Returns the sum of what a mount of `source` may be in a context: links in it lead anywhere.
@@ -471,6 +472,6 @@ fn mounted(provided: &Provided, source: &str) -> Result<(Files, bool)> {
 const FILE: &[u8] = b"file";
 
 fn open(path: &Path) -> Result<OwnedFd> {
-    let opened = openat(CWD, path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
+    let opened = open_by_path(CWD, path, OFlags::NOFOLLOW);
     opened.map_err(|errno| Error::io("open", path, errno.into()))
 }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
+use rustix::fs::{SeekFrom, seek};
 use rustix::stdio::{dup2_stdin, stdin};
 
 use super::find::{FoundRecipe, RecipeKind, location};
@@ -12,6 +12,7 @@ use crate::cli::environment::Environment;
 use crate::cli::flags::build::BuildFlags;
 use crate::cli::namespace::Want;
 use crate::error::{ErrorKind, Result};
+use crate::kernel::spare_file;
 use crate::run::Sandbox;
 use crate::source::context::{ContextLocation, OpenContext, TEXT_LIMIT};
 use crate::source::git;
@@ -83,7 +84,7 @@ pub fn keep_input() -> io::Result<Vec<u8>> {
     let mut input = File::from(stdin().try_clone_to_owned()?).take(TEXT_LIMIT + 1);
     let mut text = Vec::new();
     input.read_to_end(&mut text)?;
-    let mut kept = File::from(memfd_create("standard input", MemfdFlags::CLOEXEC)?);
+    let mut kept = spare_file("standard input")?;
     kept.write_all(&text)?;
     seek(&kept, SeekFrom::Start(0))?;
     dup2_stdin(&kept)?;

@@ -12,15 +12,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
-use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, SeekFrom, Timespec, Timestamps, chmodat, copy_file_range, ioctl_ficlone,
-    mknodat, seek, utimensat,
-};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, SeekFrom, Timespec, Timestamps, chmodat, seek, utimensat};
 use rustix::io::Errno;
 use xattr::FileExt;
 
 use super::devices::{Device, Devices};
 use crate::error::{Error, Result};
+use crate::kernel::{copy_range, make_node, mode, share_blocks};
 use crate::layer::stack::{is_opaque, is_whiteout, within};
 use crate::sync::locked;
 use crate::tree::joined;
@@ -181,7 +179,7 @@ impl<'a> TreeCopy<'a> {
         if kind.is_file() {
             return anew(to, || self.file(from, to, metadata)).map_err(failed);
         }
-        let node = |kind, number| Ok(mknodat(CWD, to, kind, Mode::RUSR | Mode::WUSR, number)?);
+        let node = |kind, number| Ok(make_node(CWD, to, kind, Mode::RUSR | Mode::WUSR, number)?);
         if kind.is_symlink() {
             let target = fs::read_link(from).map_err(|source| Error::io("read", from, source))?;
             anew(to, || symlink(&target, to)).map_err(failed)?;
@@ -227,7 +225,7 @@ impl<'a> TreeCopy<'a> {
                 allowed(target.set_xattr(&name, &value))?;
             }
         }
-        rustix::fs::fchmod(&target, Mode::from_raw_mode(metadata.mode()))?;
+        rustix::fs::fchmod(&target, mode(metadata.mode()))?;
         Ok(rustix::fs::futimens(&target, &times(metadata))?)
     }
 
@@ -236,7 +234,7 @@ impl<'a> TreeCopy<'a> {
         if self.is_plain.load(Ordering::Relaxed) {
             return false;
         }
-        let is_shared = ioctl_ficlone(target, source).is_ok();
+        let is_shared = share_blocks(source, target).is_ok();
         if !is_shared {
             self.is_plain.store(true, Ordering::Relaxed);
         }
@@ -303,7 +301,7 @@ fn fill_part(source: &File, target: &File, part: std::ops::Range<u64>) -> io::Re
     let (mut from, mut to) = (part.start, part.start);
     while from < part.end {
         let length = usize::try_from(part.end - from).unwrap_or(usize::MAX).min(1 << 30);
-        match copy_file_range(source, Some(&mut from), target, Some(&mut to), length) {
+        match copy_range((source, &mut from), (target, &mut to), length) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(_) | Err(Errno::INTR) => {}
             // The kernel cannot do it between those two.
@@ -356,7 +354,7 @@ fn settled(from: &Path, to: &Path, metadata: &Metadata) -> io::Result<()> {
         allowed(xattr::remove(to, name))?;
     }
     if !is_link {
-        chmodat(CWD, to, Mode::from_raw_mode(metadata.mode()), AtFlags::empty())?;
+        chmodat(CWD, to, mode(metadata.mode()), AtFlags::empty())?;
     }
     Ok(utimensat(CWD, to, &times(metadata), AtFlags::SYMLINK_NOFOLLOW)?)
 }

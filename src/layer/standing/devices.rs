@@ -3,7 +3,9 @@
 use std::io;
 use std::path::Path;
 
-use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::fs::{CWD, FileType, Mode};
+
+use crate::kernel::make_node;
 
 /// What becomes of device nodes in a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +29,6 @@ impl Device {
 
     pub(super) fn make(self, to: &Path) -> io::Result<()> {
         let kind = if self.is_block { FileType::BlockDevice } else { FileType::CharacterDevice };
-        Ok(mknodat(CWD, to, kind, Mode::RUSR | Mode::WUSR, self.number)?)
+        Ok(make_node(CWD, to, kind, Mode::RUSR | Mode::WUSR, self.number)?)
     }
 }

@@ -5,19 +5,18 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::CStr;
 use std::fs::{self, File};
 use std::io;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, StatxFlags, openat, statx};
+use rustix::fs::{CWD, FileType, Mode, OFlags, openat};
 use rustix::io::Errno;
-use rustix::path::Arg;
 
 use crate::error::{Error, Result};
+use crate::kernel::{ObjectMark, PLACE, for_each_name};
 use crate::layer::stack::within;
 use crate::tree::{joined, parent};
 
@@ -37,21 +36,6 @@ type Listed = Vec<MarkedName>;
 
 type MarkedName = (Box<CStr>, ObjectMark);
 
-/// What tells an object from another, and from what it was before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct ObjectMark {
-    pub(super) kind: FileType,
-    pub(super) inode: u64,
-    links: u32,
-    pub(super) size: u64,
-    /// What it stands for if it is a device.
-    pub(super) device: u64,
-    /// When it was made, as far as the file system knows. Here and below: seconds and nanoseconds.
-    born: (i64, u32),
-    changed: (i64, u32),
-    pub(super) modified: (i64, u32),
-}
-
 /// What differs between two looks at a directory.
 #[derive(Debug, Default)]
 pub(super) struct Differences {
@@ -64,13 +48,10 @@ pub(super) struct Differences {
 /// No clock of a file system goes in larger steps.
 const LONGEST_STEP: Duration = Duration::from_secs(3);
 
-/// In bytes: as much of a directory is read at a time.
-const NAMES_AT_ONCE: usize = 16 << 10;
-
 impl ObjectMarks {
     /// Looks at all that is in `root`; no link is followed.
     pub(super) fn of(root: &Path) -> Result<ObjectMarks> {
-        let mark = ObjectMark::of(root)?;
+        let mark = mark_of(root)?;
         let mut marks = ObjectMarks { root: mark, directories: HashMap::new(), newest: mark.changed };
         let found = Look { marks: &marks, root: open(root)?, shown: root }.at_all(false)?;
         marks.note(found);
@@ -80,7 +61,7 @@ impl ObjectMarks {
     /// Looks at all of `root` again, notes it, and returns what differs. A directory that is what it was has the names that it
     /// had: nothing is put into it or taken out of it without another time of change.
     pub(super) fn look_again(&mut self, root: &Path) -> Result<Differences> {
-        let mark = ObjectMark::of(root)?;
+        let mark = mark_of(root)?;
         let found = Look { marks: self, root: open(root)?, shown: root }.at_all(mark == self.root)?;
         let mut differences = Differences::default();
         found.iter().for_each(|directory| differences.add(directory, self.listed(&directory.path)));
@@ -94,7 +75,7 @@ impl ObjectMarks {
         let look = Look { marks: self, root: open(root)?, shown: root };
         let looks = directories.into_iter().map(|path| look.directory(NextDirectory { path, is_same: false }));
         let found: Vec<_> = looks.map(|look| Ok(look?.0)).collect::<Result<_>>()?;
-        self.root = ObjectMark::of(root)?;
+        self.root = mark_of(root)?;
         self.note(found.into_iter().flatten().collect());
         Ok(())
     }
@@ -160,9 +141,9 @@ pub fn outlast(beside: &Path, newest: (i64, u32)) -> Result<()> {
     let begin = Instant::now();
     loop {
         probe.set_permissions(fs::Permissions::from_mode(0o600)).map_err(failed)?;
-        let now = statx(&probe, c"", AtFlags::EMPTY_PATH, StatxFlags::CTIME).map_err(|errno| failed(errno.into()))?;
+        let now = ObjectMark::of_open(&probe).map_err(|errno| failed(errno.into()))?;
         // A clock that was set back never comes there, and gives other times all the same.
-        if (now.stx_ctime.tv_sec, now.stx_ctime.tv_nsec) > newest || begin.elapsed() > LONGEST_STEP {
+        if now.changed > newest || begin.elapsed() > LONGEST_STEP {
             return Ok(());
         }
         sleep(Duration::from_millis(1));
@@ -194,30 +175,13 @@ impl Differences {
     }
 }
 
-impl ObjectMark {
-    /// Looks at `path`, which is not followed if it is a link.
-    fn of(path: &Path) -> Result<ObjectMark> {
-        Self::at(CWD, path, AtFlags::SYMLINK_NOFOLLOW).map_err(|errno| Error::io("look at", path, errno.into()))
-    }
+/// Looks at `path`, which is not followed if it is a link.
+fn mark_of(path: &Path) -> Result<ObjectMark> {
+    ObjectMark::at(CWD, path).map_err(|errno| Error::io("look at", path, errno.into()))
+}
 
-    fn is_whiteout(&self) -> bool {
-        self.kind == FileType::CharacterDevice && self.device == 0
-    }
-
-    fn at(directory: impl AsFd, name: impl Arg, flags: AtFlags) -> Result<ObjectMark, Errno> {
-        let status = statx(directory, name, flags, StatxFlags::BASIC_STATS | StatxFlags::BTIME)?;
-        let time = |time: rustix::fs::StatxTimestamp| (time.tv_sec, time.tv_nsec);
-        Ok(ObjectMark {
-            kind: FileType::from_raw_mode(status.stx_mode.into()),
-            inode: status.stx_ino,
-            links: status.stx_nlink,
-            size: status.stx_size,
-            device: rustix::fs::makedev(status.stx_rdev_major, status.stx_rdev_minor),
-            born: time(status.stx_btime),
-            changed: time(status.stx_ctime),
-            modified: time(status.stx_mtime),
-        })
-    }
+fn is_whiteout(mark: &ObjectMark) -> bool {
+    mark.kind == FileType::CharacterDevice && mark.device == 0
 }
 
 /// A look at what is in a root.
@@ -264,11 +228,11 @@ impl Look<'_> {
         let mut seen =
             SeenObjects { path: &path, was, is_same: vec![false; was.len()], others: Vec::new(), below: Vec::new() };
         // What need not be listed is opened for less.
-        let flags = if is_same { DIRECTORY | OFlags::PATH } else { DIRECTORY };
+        let flags = if is_same { DIRECTORY | PLACE } else { DIRECTORY };
         let opened = openat(&self.root, if path.is_empty() { b"." } else { &path[..] }, flags, Mode::empty());
         let opened = opened.map_err(|errno| self.failed("list", &path, errno))?;
         let look = |name: &CStr| {
-            let mark = ObjectMark::at(&opened, name, AtFlags::SYMLINK_NOFOLLOW);
+            let mark = ObjectMark::at(&opened, name);
             mark.map_err(|errno| self.failed("look at", &joined(&path, name.to_bytes()), errno))
         };
         if is_same {
@@ -276,15 +240,11 @@ impl Look<'_> {
                 seen.add(name, look(name)?, Ok(number));
             }
         } else {
-            let mut buffer = [MaybeUninit::uninit(); NAMES_AT_ONCE];
-            let mut entries = RawDir::new(&opened, &mut buffer);
-            while let Some(entry) = entries.next() {
-                let entry = entry.map_err(|errno| self.failed("list", &path, errno))?;
-                let name = entry.file_name();
-                if !matches!(name.to_bytes(), b"." | b"..") {
-                    seen.add(name, look(name)?, position(was, name.to_bytes()));
-                }
-            }
+            let failed = |errno| self.failed("list", &path, errno);
+            for_each_name(&opened, failed, |name| {
+                seen.add(name, look(name)?, position(was, name.to_bytes()));
+                Ok(())
+            })?;
         }
         let is_known = self.marks.directories.contains_key(&path);
         let (listed, below) = seen.finish(is_known);
@@ -310,7 +270,7 @@ struct SeenObjects<'a> {
 impl SeenObjects<'_> {
     /// Adds an object, whose place among those that were noted is `position`.
     fn add(&mut self, name: &CStr, mark: ObjectMark, position: Result<usize, usize>) {
-        if mark.is_whiteout() {
+        if is_whiteout(&mark) {
             return;
         }
         let same = position.ok().filter(|number| self.was[*number].1 == mark);

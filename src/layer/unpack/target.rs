@@ -4,20 +4,21 @@
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat, fchmod, fchown,
-    fsetxattr, futimens, lsetxattr, makedev, mkdirat, mknodat, openat, symlinkat, utimensat,
+    fsetxattr, futimens, mkdirat, openat, symlinkat, utimensat,
 };
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
 use super::survey::Place;
 use crate::error::{Error, Result};
+use crate::kernel::{self, PLACE, device, make_node, set_xattr_of_other};
 use crate::layer::kept::{KEPT_PREFIX, has_one_id, is_kept};
 use crate::progress::WarningKind;
 use crate::sync::locked;
@@ -96,7 +97,7 @@ impl UnpackRoot {
         }
         let left_out =
             self.xattrs(path, attributes, |name, value| fsetxattr(&object, name, value, XattrFlags::empty()))?;
-        fchmod(&object, Mode::from_raw_mode(mode)).map_err(failed)?;
+        fchmod(&object, kernel::mode(mode)).map_err(failed)?;
         futimens(&object, &times(attributes)).map_err(failed)?;
         Ok(left_out)
     }
@@ -204,7 +205,7 @@ impl<'a> Cursor<'a> {
     /// Goes to the directory at `path`. What is missing of it is made, and noted, if there is a set of what is `made`.
     pub fn enter(&mut self, path: &[u8], made: Option<&Mutex<HashSet<Vec<u8>>>>) -> Result<BorrowedFd<'_>, Errno> {
         if self.path != path {
-            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let flags = PLACE | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let is_below =
                 !self.path.is_empty() && path.strip_prefix(&self.path[..]).is_some_and(|rest| rest[0] == b'/');
             let (mut directory, mut at) = match (is_below, self.directory.take()) {
@@ -257,13 +258,13 @@ impl<'a> Cursor<'a> {
                 return self.settle_other(path, node.attributes(), true);
             }
             Kind::Fifo => (FileType::Fifo, 0),
-            Kind::CharacterDevice { major, minor } => (FileType::CharacterDevice, makedev(*major, *minor)),
-            Kind::BlockDevice { major, minor } => (FileType::BlockDevice, makedev(*major, *minor)),
+            Kind::CharacterDevice { major, minor } => (FileType::CharacterDevice, device(*major, *minor)),
+            Kind::BlockDevice { major, minor } => (FileType::BlockDevice, device(*major, *minor)),
             // And these, too.
             Kind::File(_) | Kind::Directory | Kind::HardLink { .. } => return Ok(()),
         };
         let (target, (parent, name)) = (self.target, self.parent(path)?);
-        match mknodat(parent, name, kind, Mode::empty(), device) {
+        match make_node(parent, name, kind, Mode::empty(), device) {
             Err(Errno::PERM) if kind != FileType::Fifo => {
                 target.leave_out(Omission::Device, path, 1);
                 Ok(())
@@ -282,16 +283,12 @@ impl<'a> Cursor<'a> {
             chownat(parent, name, user, group, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
         }
         if !attributes.xattrs.is_empty() {
-            // There is no call that takes a directory and a name.
-            let through = [format!("/proc/self/fd/{}/", parent.as_raw_fd()).as_bytes(), name].concat();
-            let left_out = target.xattrs(path, attributes, |name, value| {
-                lsetxattr(through.as_slice(), name, value, XattrFlags::empty())
-            })?;
+            let set = |attribute: &[u8], value: &[u8]| set_xattr_of_other(parent, name, attribute, value);
+            let left_out = target.xattrs(path, attributes, set)?;
             target.leave_out(Omission::Xattr, path, left_out);
         }
         if !is_link {
-            let mode = Mode::from_raw_mode(attributes.mode);
-            chmodat(parent, name, mode, AtFlags::empty()).map_err(failed)?;
+            chmodat(parent, name, kernel::mode(attributes.mode), AtFlags::empty()).map_err(failed)?;
         }
         utimensat(parent, name, &times(attributes), AtFlags::SYMLINK_NOFOLLOW).map_err(failed)
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::kind::{Engine, EngineAddress, EngineKind, EngineProgram, EngineTls, EngineWay};
 use super::{context, reach};
 use crate::error::{Error, Result};
+use crate::kernel::own_program;
 
 /// What the environment says of engines. It is plain data; where it comes from is for the caller to say.
 #[derive(Debug, Clone, Default)]
@@ -166,7 +167,7 @@ impl EngineSettings {
 
     /// Returns where the program `name` lies, which is not this program under another name.
     fn program(&self, name: &str, contexts: &[PathBuf]) -> Option<PathBuf> {
-        let own = fs::metadata("/proc/self/exe").ok().map(|own| (own.dev(), own.ino()));
+        let own = own_program().ok().map(|own| (own.dev(), own.ino()));
         let contexts: Vec<PathBuf> = contexts.iter().filter_map(|context| context.canonicalize().ok()).collect();
         let is_foreign = |path: &Path| {
             // Of a context that is all there is nothing is told apart.

@@ -15,6 +15,7 @@ use super::{
     PassingPath, enter_or_make, exchanged, here, live, may_write_in, named, names, open_directory, open_or_make, parent,
 };
 use crate::error::{Error, Result};
+use crate::kernel::PLACE;
 
 /// A directory that is being filled. Nobody else may look into it before it is kept, so that all that is in it is as it
 /// was made.
@@ -46,7 +47,7 @@ impl PendingDirectory {
     /// destination lacks are made.
     pub fn begin(destination: &Path) -> Result<Self> {
         let failed = |source| Error::io("create", destination, source);
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let flags = PLACE | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let (place, shown, inside) = match openat(CWD, here(destination), flags, Mode::empty()) {
             Ok(present) => (present, destination, true),
             Err(_) => (open_or_make(parent(destination)).map_err(failed)?, parent(destination), false),

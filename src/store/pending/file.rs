@@ -6,11 +6,12 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, fchmod, linkat, openat, renameat, renameat_with};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, fchmod, linkat, openat, renameat};
 use rustix::io::Errno;
 
 use super::{PassingPath, here, live, may_write_in, named, parent};
 use crate::error::{Error, Result};
+use crate::kernel::{PLACE, is_open_file, rename_new};
 
 /// A file that is being written.
 #[derive(Debug)]
@@ -66,7 +67,7 @@ impl PendingFile {
                 .with_hint("name a file, or a path where there is nothing yet"));
         }
         // `/dev/stdout` and its like: nobody who names one wants it replaced by a file.
-        if std::fs::read_link(destination).is_ok_and(|target| target.starts_with("/proc")) {
+        if std::fs::read_link(destination).is_ok_and(|target| is_open_file(&target)) {
             return Err(Error::input(format!("{} leads to an open file", destination.display()))
                 .with_hint("name a file, or a path where there is nothing yet"));
         }
@@ -125,7 +126,7 @@ impl PendingFile {
         let to = other.as_ref().unwrap_or(from);
         match replaces {
             true => renameat(from, passing, to, name)?,
-            false => match renameat_with(from, passing, to, name, RenameFlags::NOREPLACE) {
+            false => match rename_new((from, passing), (to, name)) {
                 // Some file systems cannot do that, and can link.
                 Err(Errno::INVAL | Errno::NOSYS) => {
                     linkat(from, passing, to, name, AtFlags::empty())?;
@@ -165,5 +166,5 @@ impl Drop for PendingFile {
 }
 
 fn open(directory: &Path) -> io::Result<OwnedFd> {
-    Ok(openat(CWD, here(directory), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
+    Ok(openat(CWD, here(directory), PLACE | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
 }

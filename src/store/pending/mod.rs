@@ -31,6 +31,7 @@ use rustix::io::Errno;
 use rustix::path::Arg;
 
 use crate::error::{Error, Result};
+use crate::kernel::PLACE;
 use crate::sync::locked;
 
 /// Passing names start with this.
@@ -71,7 +72,7 @@ pub fn open_or_make(path: &Path) -> io::Result<OwnedFd> {
     let mut missing = Vec::new();
     let mut present = here(path);
     let mut directory = loop {
-        match openat(CWD, present, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
+        match openat(CWD, present, PLACE | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
             Ok(opened) => break opened,
             Err(errno) => match (present.file_name(), present.parent()) {
                 (Some(name), Some(parent)) if errno == Errno::NOENT => {

@@ -5,6 +5,8 @@ use std::os::fd::AsFd;
 
 use rustix::fs::{Stat, StatVfsMountFlags, fstatfs, fstatvfs};
 
+use crate::kernel::device_of;
+
 /// By their magic numbers (linux/magic.h, and the file systems' own sources). Those that show a time that an image holds or
 /// a server says (EROFS, squashfs, ISO 9660, FAT, FUSE, 9p, NFS, SMB, …) are not among them.
 const KEEPING: &[u64] = &[
@@ -50,13 +52,13 @@ impl ChangeTimes {
             }),
             Err(_) => Kept::No,
         };
-        ChangeTimes { device: status.st_dev, kept }
+        ChangeTimes { device: device_of(status), kept }
     }
 
     /// Returns whether no change to the file of this `status` goes without another change time.
     pub fn are_kept(&self, status: &Stat) -> bool {
         // A file may be a mount of its own.
-        status.st_dev == self.device
+        device_of(status) == self.device
             && match self.kept {
                 Kept::No => false,
                 Kept::Yes => true,

@@ -26,10 +26,11 @@ use super::ignore::{Above, Ignore};
 use super::path::{joined, parent};
 use super::time::Time;
 use crate::error::{Error, Result};
+use crate::kernel::{PLACE, device_of, mode_of};
 use crate::sync::locked;
 
 use change_time::ChangeTimes;
-use real_path::{name_of, open_real};
+use real_path::{find_real, name_of, open_real};
 use xattrs::xattrs;
 
 pub use names::link_names;
@@ -80,8 +81,8 @@ fn walk_with(root: &Path, ignore: &Ignore, taking: Taking) -> Result<(Vec<Entry>
 /// [`read_xattrs`].
 pub fn inspect(disk: &Path, path: Vec<u8>) -> Result<Entry> {
     let failed = |errno| failed("read", disk, errno);
-    let object = open_real(disk, OFlags::PATH).map_err(failed)?;
-    let status = fstat(&object).map_err(failed)?;
+    let object = find_real(disk).map_err(failed)?;
+    let status = object.status().map_err(failed)?;
     if let Some(kind) = special(&status) {
         return Err(not_for_a_layer(disk, kind));
     }
@@ -91,10 +92,11 @@ pub fn inspect(disk: &Path, path: Vec<u8>) -> Result<Entry> {
     }
     // A file of a file system that has no more than it is its own directory.
     let parent = disk.parent().unwrap_or(disk);
-    let parent = open_real(parent, OFlags::PATH).map_err(failed)?;
+    let parent = open_real(parent, PLACE).map_err(failed)?;
     let times = ChangeTimes::of(&parent, &fstat(&parent).map_err(failed)?);
     let (directory, name) = (disk.parent().unwrap_or(disk), disk.file_name().unwrap_or_default());
-    entry(&object, "", &status, times, (&directory.into(), name.as_bytes()), path)
+    let (place, in_place) = object.place();
+    entry(place, in_place, &status, times, (&directory.into(), name.as_bytes()), path)
 }
 
 /// Something that a walk of all has passed over.
@@ -202,7 +204,7 @@ impl<'a> Walk<'a> {
     /// Each file system is asked once what it is.
     fn times(&self, directory: &File, status: &Stat) -> ChangeTimes {
         let mut times = locked(&self.times);
-        *times.entry(status.st_dev).or_insert_with(|| ChangeTimes::of(directory, status))
+        *times.entry(device_of(status)).or_insert_with(|| ChangeTimes::of(directory, status))
     }
 
     fn batch<'s>(&'s self, scope: &Scope<'s>, place: &OpenDirectory<'_>, names: &[CString]) -> Result<()> {
@@ -248,8 +250,10 @@ impl<'a> Walk<'a> {
         if self.taking != Taking::All || path.is_empty() || !is_denied(error) {
             return;
         }
-        let object = open_real(disk, OFlags::PATH | OFlags::DIRECTORY).map(File::from);
-        if let Ok(Ok((entry, _))) = object.map(|object| directory_entry(&object, disk, path.to_vec(), false)) {
+        let status = find_real(disk).and_then(|object| object.status());
+        if let Some(status) = status.ok().filter(is_directory) {
+            let attributes = attributes(&status);
+            let entry = Entry { path: path.to_vec(), kind: Kind::Directory, attributes };
             locked(&self.found).push(WalkedEntry { entry, is_ignored });
         }
     }
@@ -335,7 +339,7 @@ fn entry(
         }
     };
     // Links have no permissions of their own; what lstat shows for them differs between systems.
-    let mode = if file_type == FileType::Symlink { 0o777 } else { status.st_mode & 0o7777 };
+    let mode = if file_type == FileType::Symlink { 0o777 } else { mode_of(status) & 0o7777 };
     Ok(Entry { path, kind, attributes: Attributes { mode, ..attributes(status) } })
 }
 
@@ -349,7 +353,7 @@ fn directory_entry(directory: &File, disk: &Path, path: Vec<u8>, has_xattrs: boo
 /// Returns what `status` says of an object. Times are in whole seconds, as layers that are made here have them.
 fn attributes(status: &Stat) -> Attributes {
     Attributes {
-        mode: status.st_mode & 0o7777,
+        mode: mode_of(status) & 0o7777,
         user: status.st_uid,
         group: status.st_gid,
         modified: Time::of_seconds(status.st_mtime),

@@ -8,33 +8,41 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, readlinkat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fstat, openat, readlinkat};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
+use crate::kernel::{Found, PLACE, open_at_once};
 use crate::tree::path::LINKS_LIMIT;
 
 /// Opens what is at `path`. `ELOOP` or `ENOTDIR` if any name of it is a link by now; only with `O_PATH` may the last one be.
 pub fn open_real(path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    match openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
-        // Kernels before 5.6 do not have the call, and sandboxes made before it refuse it.
+    match open_at_once(path, flags) {
+        // Other systems and kernels before 5.6 do not have the call, and sandboxes made before it refuse it.
         Err(Errno::NOSYS | Errno::PERM) => open_by_names(path, flags),
         opened => opened,
     }
+}
+
+/// Finds what is at `path`, as [`open_real`] would, but of whatever kind: it is not opened for being read. The last name may be
+/// a link.
+pub fn find_real(path: &Path) -> Result<Found, Errno> {
+    Found::find(path, open_real)
 }
 
 /// Opens the file at the real path `path`, which errors call `shown`. What is not a file is an error that says what it is; it is
 /// neither waited for nor opened.
 pub fn open_file(path: &Path, shown: &dyn Display) -> Result<File> {
     let failed = |errno: Errno| Error::io("read", shown.to_string(), errno.into());
-    let checked = |object: OwnedFd| match FileType::from_raw_mode(fstat(&object).map_err(failed)?.st_mode) {
-        FileType::RegularFile => Ok(object),
+    let check = |status: Stat| match FileType::from_raw_mode(status.st_mode) {
+        FileType::RegularFile => Ok(()),
         other => Err(Error::input(format!("{shown} is {}, not a file", name_of(other)))),
     };
-    open_real(path, OFlags::PATH).map_err(failed).and_then(checked)?;
+    find_real(path).and_then(|found| found.status()).map_err(failed).and_then(check)?;
     let opened = open_real(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY).map_err(failed)?;
-    checked(opened).map(File::from)
+    fstat(&opened).map_err(failed).and_then(check)?;
+    Ok(File::from(opened))
 }
 
 /// Returns the real path to which `path` leads in `root`, a real one; errors call it `shown`. Links are followed as long as
@@ -71,14 +79,15 @@ pub fn real_within(root: &Path, path: &Path, shown: &dyn Display) -> Result<Path
             continue;
         }
         real.push(&name);
-        let object = open_real(&real, OFlags::PATH).map_err(failed)?;
-        match FileType::from_raw_mode(fstat(&object).map_err(failed)?.st_mode) {
+        let object = find_real(&real).map_err(failed)?;
+        match FileType::from_raw_mode(object.status().map_err(failed)?.st_mode) {
             FileType::Symlink => {
                 links += 1;
                 if links > LINKS_LIMIT {
                     return Err(Error::input(format!("the way to {shown} leads through too many links")));
                 }
-                let target = readlinkat(&object, "", Vec::new()).map_err(failed)?;
+                let (directory, name) = object.place();
+                let target = readlinkat(directory, name, Vec::new()).map_err(failed)?;
                 real.pop();
                 way = Some(PathBuf::from(OsString::from_vec(target.into_bytes())));
             }
@@ -119,7 +128,7 @@ fn open_by_names(path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
     let mut names = path.components().map(Component::as_os_str).peekable();
     let mut opened: Option<OwnedFd> = None;
     while let Some(name) = names.next() {
-        let on_the_way = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let on_the_way = PLACE | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let flags = if names.peek().is_some() { on_the_way } else { flags };
         let next = |name: &OsStr| match &opened {
             Some(directory) => openat(directory, name, flags, Mode::empty()),

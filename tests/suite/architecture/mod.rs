@@ -11,8 +11,8 @@ use crate::support::source::{files, without_comments_and_strings, without_tests}
 
 /// A module uses only itself and those that stand before it.
 pub const ORDER: &[&str] = &[
-    "error", "sync", "oci", "progress", "net", "tree", "plan", "layer", "store", "registry", "image", "source", "run",
-    "build", "attest", "output", "release", "inspect", "serve", "cli",
+    "error", "sync", "kernel", "oci", "progress", "net", "tree", "plan", "layer", "store", "registry", "image",
+    "source", "run", "build", "attest", "output", "release", "inspect", "serve", "cli",
 ];
 
 /// What may stand in some modules only.
@@ -22,6 +22,7 @@ const RESERVED: &[(&[&str], &[&str])] = &[
     (&["reqwest"], &["net"]),
     (&["hyper", "hyper_util", "tokio_rustls"], &["serve"]),
     (&["unsafe"], &["run"]),
+    (&["target_os"], &["kernel", "run"]),
     (&[".unwrap()"], &[]),
 ];
 
@@ -77,6 +78,7 @@ fn reserved_words_stay_where_they_belong() {
         ("serve/mod.rs", "let client = reqwest::Client::new();", "reqwest"),
         ("cli/serve.rs", "hyper::body::Bytes::new()", "hyper"),
         ("layer/read.rs", "unsafe { read() }", "unsafe"),
+        ("layer/read.rs", "#[cfg(target_os = \"linux\")]\nmod a;", "target_os"),
         ("cli/mod.rs", "x.unwrap();", ".unwrap()"),
     ];
     for (file, text, word) in cases {
@@ -87,6 +89,7 @@ fn reserved_words_stay_where_they_belong() {
         ("net/client.rs", "async { tokio::spawn(f).await }"),
         ("serve/listen.rs", "async { tokio::spawn(f).await }"),
         ("oci/platform.rs", "let here = std::env::consts::ARCH;"),
+        ("kernel/macos.rs", "let own = std::env::current_exe()?;"),
         ("oci/mod.rs", "// x.unwrap() is unsafe\n/// crate::cli\nlet text = \"unsafe // async\";"),
         ("oci/mod.rs", "let unsafety = 1; /* unsafe\n crate::cli */ let asynchronous = r#\" \"unsafe\" \"#;"),
         ("oci/mod.rs", "#[cfg(test)]\nmod tests {\n    fn f() { x.unwrap(); }\n}"),
@@ -128,7 +131,10 @@ fn faults_of(name: &str, text: &str) -> Vec<String> {
     if let Some(at) = code.find(&"super::".repeat(depth + 1)).filter(|_| rank.is_some()) {
         fault(at, format!("`super` climbs out of {module}"));
     }
-    let code_for_words = code.replace("std::env::consts", "std::___::consts");
+    // The program and the machine are not the environment.
+    let code_for_words = ["consts", "current_exe"]
+        .into_iter()
+        .fold(code.clone(), |code, name| code.replace(&format!("std::env::{name}"), &format!("std::___::{name}")));
     for (words, allowed) in RESERVED {
         for word in words.iter().filter(|_| !allowed.contains(&module)) {
             if let Some(at) = find_word(&code_for_words, word) {

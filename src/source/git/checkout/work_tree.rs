@@ -17,6 +17,7 @@ use super::object_id::ObjectId;
 use super::repository::GitRepository;
 use super::tree::GitTree;
 use crate::error::{Error, Result};
+use crate::kernel;
 use crate::source::git::config::Config;
 use crate::source::git::regular;
 use crate::tree::IdMap;
@@ -196,8 +197,8 @@ impl TrackedFiles<'_> {
     /// Returns whether a file is as it was when its content was that of the index. One that was changed when the index
     /// was written, or later, may be another and look the same. Programs that know no fractions of a second write none.
     fn is_as_noted(&self, status: &Stat, noted: &Status) -> bool {
-        let time = |seconds: i64, nanoseconds: u64, noted: IndexTime| {
-            let nanoseconds = if noted.nanoseconds == 0 { 0 } else { low(nanoseconds.cast_signed()) };
+        let time = |(seconds, nanoseconds): (i64, i64), noted: IndexTime| {
+            let nanoseconds = if noted.nanoseconds == 0 { 0 } else { low(nanoseconds) };
             IndexTime { seconds: low(seconds), nanoseconds }
         };
         let (user, group) = match &self.ids {
@@ -205,8 +206,8 @@ impl TrackedFiles<'_> {
             None => (Some(status.st_uid), Some(status.st_gid)),
         };
         let found = Status {
-            changed: time(status.st_ctime, status.st_ctime_nsec, noted.changed),
-            modified: time(status.st_mtime, status.st_mtime_nsec, noted.modified),
+            changed: time(kernel::changed(status), noted.changed),
+            modified: time(kernel::modified(status), noted.modified),
             inode: low(status.st_ino.cast_signed()),
             // One that cannot be told says nothing: the other numbers do.
             user: user.unwrap_or(noted.user),
