@@ -58,8 +58,8 @@ pub fn run(arguments: &DoctorArguments, environment: &Environment, found: Option
 
 fn of_commands(arguments: &DoctorArguments, environment: &Environment, found: Option<&Sandbox>) -> Result<()> {
     let store = LocalStore::open(environment.store()?)?;
-    let found = match found {
-        Some(found) => Ok(found.clone()),
+    let found = match found.cloned() {
+        Some(found) => Ok(found),
         None => Sandbox::find(store.directory()?.path()),
     };
     let rung = found.as_ref().ok().map(Sandbox::rung);

@@ -1,46 +1,31 @@
 //! A command in a sandbox, on a root file system that is made of directories.
 //!
-//! What is to be done is data before anything is done: `operation` makes a list of mounts and files, and `prepared` the
-//! command. The process that is then made (`init`) goes through the list and allocates nothing: it comes from a program
-//! with many threads, of which it is the only one left. It is the first process of a PID namespace of its own, and stays as
-//! such beside the command: with its end everything ends that the command has started.
-//!
-//! Where nothing can be mounted a command runs in a chroot: `arranged` puts what it is to find into the root itself, before there
-//! is a process, and takes it away again. The first process is a `keeper` then, which takes all orphans in and ends them;
-//! `landlock` and a stricter filter keep the command in its root.
-//!
-//! Where there is one id for all files, a thread of the program, the `supervisor`, answers the system calls of the command that
-//! are about owners; and in a chroot those that are about `/proc` and `/sys`.
+//! What is run and what came of it are plain data. The sandbox itself wants Linux; elsewhere there is none, which whoever looks
+//! for one is told.
 //!
 //! This is the only module with `unsafe` code.
 
-mod arranged;
-mod capability;
-mod child;
-mod command;
+#[cfg(not(target_os = "linux"))]
+mod elsewhere;
 mod emulator;
-mod failure;
-mod forward;
-mod init;
-mod keeper;
-mod landlock;
-mod make;
-mod mounting;
-pub mod namespace;
-mod operation;
-mod output;
-mod place;
-mod prepared;
+#[cfg(target_os = "linux")]
+mod linux;
+mod passage;
 mod process;
-mod provided;
-mod report;
 mod rung;
-mod sandbox;
-mod seccomp;
-mod supervisor;
-mod system;
 
-pub use emulator::{Emulator, emulated_architectures};
+#[cfg(not(target_os = "linux"))]
+use elsewhere as here;
+#[cfg(target_os = "linux")]
+use linux as here;
+
+pub use emulator::{Emulator, Machine, emulated_architectures};
+pub use here::Sandbox;
 pub use process::{Exit, Limit, Mount, MountSource, Network, Process, Ran, Resource, Root, Security, Stream, User};
 pub use rung::Rung;
-pub use sandbox::Sandbox;
+
+/// A user namespace for the whole program, in which it is root, where a system has such a thing.
+pub mod namespace {
+    pub use crate::run::here::{become_user, enter, may_help};
+    pub use crate::run::passage::{Passage, RungRefusal, Side, has_entered, passage};
+}

@@ -3,8 +3,6 @@
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-pub use rustix::process::Resource;
-
 use super::emulator::Emulator;
 use crate::layer::Provided;
 
@@ -80,6 +78,41 @@ pub enum Security {
     Sandbox,
     /// It may do as root does.
     Insecure,
+}
+
+/// What a resource limit can be of (setrlimit(2)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resource {
+    /// The size of a core dump.
+    Core,
+    /// Seconds of a processor.
+    Cpu,
+    /// The data segment.
+    Data,
+    /// The size of a file.
+    Fsize,
+    /// Locks of files.
+    Locks,
+    /// Memory that is locked.
+    Memlock,
+    /// Message queues.
+    Msgqueue,
+    /// The nice value.
+    Nice,
+    /// Open files.
+    Nofile,
+    /// Processes of a user.
+    Nproc,
+    /// Memory that is resident.
+    Rss,
+    /// The priority in real time.
+    Rtprio,
+    /// Microseconds in real time.
+    Rttime,
+    /// Signals that wait.
+    Sigpending,
+    /// The stack.
+    Stack,
 }
 
 /// One resource limit.

@@ -47,10 +47,3 @@ impl fmt::Display for Rung {
         formatter.write_str(self.name())
     }
 }
-
-/// Returns whether this process is root with the right to mount, of the machine or of a user namespace.
-pub(super) fn may_mount() -> bool {
-    use rustix::thread::{CapabilitySet, capabilities};
-    let may = capabilities(None).is_ok_and(|own| own.effective.contains(CapabilitySet::SYS_ADMIN));
-    may && rustix::process::geteuid().is_root()
-}
