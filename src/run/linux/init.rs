@@ -64,6 +64,12 @@ fn begin(prepared: &mut Prepared, ends: &Ends, kept: &[RawFd]) -> Result<Option<
     // SAFETY: this process has its own table of descriptors, and uses those alone that are kept.
     unsafe { close_all_but(kept) }.map_err(at(Step::Close))?;
     make_root(prepared, report)?;
+    start(prepared, ends)
+}
+
+/// Tries the supervision where a probe asks for that, and starts the command as a child of this process; none is a probe's.
+pub(super) fn start(prepared: &mut Prepared, ends: &Ends) -> Result<Option<Pid>, (Step, Errno)> {
+    let at = |step| move |errno| (step, errno);
     if let Some(filter) = &prepared.probed_supervision {
         probe_supervision(filter).map_err(at(Step::Supervise))?;
     }
@@ -71,13 +77,13 @@ fn begin(prepared: &mut Prepared, ends: &Ends, kept: &[RawFd]) -> Result<Option<
     let start = Start { command, ends };
     // SAFETY: this is the only thread, nobody else has the stack, and what runs there does not come back.
     let pid = unsafe { system::start(become_command, &start, &mut prepared.stack) }.map_err(at(Step::Fork))?;
-    // The supervisor had to look into it.
+    // A supervisor had to look into it.
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(at(Step::Bind))?;
     Ok(Some(pid))
 }
 
 /// Does what a supervisor does and what is done for it, to no purpose.
-pub(super) fn probe_supervision(filter: &[Instruction]) -> Result<(), Errno> {
+fn probe_supervision(filter: &[Instruction]) -> Result<(), Errno> {
     chroot(c"/")?;
     supervise_calls(filter).map(drop)
 }
@@ -102,13 +108,13 @@ pub(super) fn make_root(prepared: &mut Prepared, report: BorrowedFd<'_>) -> Resu
 }
 
 /// What the command's process is given.
-pub(super) struct Start<'a> {
+struct Start<'a> {
     pub(super) command: &'a Command,
     pub(super) ends: &'a Ends,
 }
 
 /// Becomes the command of the [`Start`] that it is given.
-pub(super) extern "C" fn become_command(start: *mut c_void) -> c_int {
+extern "C" fn become_command(start: *mut c_void) -> c_int {
     // SAFETY: it is the `Start` that the first process waits with.
     let Start { command, ends } = unsafe { &*start.cast::<Start<'_>>() };
     let supervisor = ends.supervisor.as_ref().map(AsFd::as_fd);

@@ -7,16 +7,14 @@ use std::os::fd::{AsFd, OwnedFd, RawFd};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, unlinkat};
 use rustix::io::{Errno, pread};
-use rustix::process::{
-    DumpableBehavior, Pid, Signal, WaitOptions, kill_process, set_child_subreaper, set_dumpable_behavior, wait,
-};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, set_child_subreaper, wait};
 use rustix::thread::set_no_new_privs;
 
 use super::command::Confined;
-use super::init::{Ends, Start, become_command, end_with_program, exit_of, make_root, probe_supervision, set_apart};
+use super::init::{Ends, end_with_program, exit_of, make_root, set_apart, start};
 use super::prepared::Prepared;
 use super::report::{Step, send_exit, send_failure, send_ready};
-use super::system::{self, close_all_but, exit, forget_handlers, kill_all, wait_for_signal};
+use super::system::{close_all_but, exit, forget_handlers, kill_all, wait_for_signal};
 use crate::run::process::Exit;
 
 /// What tells it to end all, and itself. It must not be killed: nobody else ends the others.
@@ -91,16 +89,7 @@ fn begin(prepared: &mut Prepared, ends: &Ends, kept: &[RawFd]) -> Result<Option<
         true => Started::InReach,
         false => Started::Listed(children.map_err(at(Step::Keep))?),
     };
-    if let Some(filter) = &prepared.probed_supervision {
-        probe_supervision(filter).map_err(at(Step::Supervise))?;
-    }
-    let Some(command) = &prepared.command else { return Ok(None) };
-    let start = Start { command, ends };
-    // SAFETY: this is the only thread, nobody else has the stack, and what runs there does not come back.
-    let pid = unsafe { system::start(become_command, &start, &mut prepared.stack) }.map_err(at(Step::Fork))?;
-    // A supervisor had to look into it.
-    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(at(Step::Bind))?;
-    Ok(Some((pid, started)))
+    Ok(start(prepared, ends)?.map(|pid| (pid, started)))
 }
 
 /// Returns how `command` has ended, once all else has ended, too; none if it was to be ended.
