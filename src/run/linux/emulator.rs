@@ -14,6 +14,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use super::mounting::{make, open_new};
 use super::operation::Operation;
 use crate::error::{Error, ErrorKind, Result};
+use crate::kernel::id_maps;
 use crate::run::emulator::{Emulator, Machine};
 
 impl Emulator {
@@ -57,8 +58,7 @@ impl UserNamespace {
         let failed = |source| Error::io("tell the users of", "a command's user namespace", source);
         let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", process.as_raw_fd())).map_err(failed)?;
         let pid = info.lines().find_map(|line| line.strip_prefix("Pid:")).unwrap_or_default().trim();
-        for name in ["uid_map", "gid_map"] {
-            let own = fs::read_to_string(format!("/proc/self/{name}")).map_err(failed)?;
+        for (name, own) in ["uid_map", "gid_map"].into_iter().zip(id_maps().map_err(failed)?) {
             let path = format!("/proc/{pid}/{name}");
             let written =
                 File::options().write(true).open(path).and_then(|mut file| file.write_all(same(&own).as_bytes()));
