@@ -27,7 +27,10 @@ const FLOOR: u64 = 4 << 30;
 pub const ENTRIES: u64 = 2_000_000;
 
 /// Two million paths of the usual 60 bytes, and as much again.
-const TEXT: u64 = 256 << 20;
+pub const TEXT: u64 = 256 << 20;
+
+/// The hint where a limit is exceeded that nothing honest comes near.
+pub const BOMB: &str = "hardly anything real has as much; it may be a bomb";
 
 impl Limits {
     /// Returns those of all that the steps of a build change, which is kept in memory until the layers are written: as much
@@ -131,8 +134,6 @@ impl Budget {
         }
     }
 }
-
-const BOMB: &str = "hardly anything real has as much; it may be a bomb";
 
 fn take(left: &AtomicU64, count: u64) -> bool {
     left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(count)).is_ok()

@@ -41,7 +41,7 @@ pub use files::{Files, Node, Object};
 pub use id_map::{IdMap, IdRange, NOBODY};
 pub use ignore::{Above, Ignore};
 pub use lay::{Role, lay_over};
-pub use limits::{Budget, ENTRIES, Limits, Whole};
+pub use limits::{BOMB, Budget, ENTRIES, Limits, TEXT, Whole};
 pub use mode::Mode;
 pub use path::{joined, parent};
 pub use pattern::Pattern;

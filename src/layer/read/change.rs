@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::member::{Extent, Member};
 use crate::error::{Error, Result};
 use crate::tree::path::{DEEPEST, LINKS_LIMIT, LONGEST_PATH, joined, names, split};
-use crate::tree::{Attributes, Content, ENTRIES, Entry, Files, Kind, Node, Object, Spool};
+use crate::tree::{Attributes, BOMB, Content, ENTRIES, Entry, Files, Kind, Node, Object, Spool, TEXT};
 
 /// Layers one over the other, and the root file system that they make.
 #[derive(Debug, Default)]
@@ -26,6 +26,11 @@ pub struct Overlay {
     last: Option<(Vec<u8>, Vec<u8>)>,
     /// How many objects were made, whether they are still there or not.
     made: u64,
+    /// The length of the paths, without links, at which something was put, in bytes: links and directories that nobody tells
+    /// of make long ones of short members.
+    text: u64,
+    /// How many names links have added to the ways there.
+    detours: u64,
 }
 
 /// The beginning of names that stand for the removal of the rest of the name.
@@ -79,8 +84,9 @@ impl Overlay {
     /// not.
     pub fn find(&self, path: &[u8]) -> Option<&Node> {
         let (parent, name) = split(path);
-        let parent = self.existing(parent, false).ok().flatten()?;
-        self.files.get(&joined(&parent, name))
+        let mut way = Way::new(parent, 0);
+        let is_there = self.follow(&mut way, false).is_ok_and(|missing| missing.is_none());
+        self.files.get(&joined(&way.real(), name)).filter(|_| is_there)
     }
 
     fn apply_one(&mut self, member: Member, spool: &Arc<Spool>) -> Result<()> {
@@ -130,11 +136,10 @@ impl Overlay {
         }
         self.last = (!turns_ways).then(|| (parent.to_vec(), directory));
         self.implied.remove(&real);
-        self.own.insert(real);
-        Ok(())
+        self.put_by_layer(real).map_err(|what| what.error(&path))
     }
 
-    fn link_target(&self, path: &[u8], target: &[u8]) -> Result<Node> {
+    fn link_target(&mut self, path: &[u8], target: &[u8]) -> Result<Node> {
         let wrong = |what: &str| {
             let (path, target) = (path.escape_ascii(), target.escape_ascii());
             Error::input(format!("{path} is a hard link to {target}, {what}"))
@@ -161,7 +166,11 @@ impl Overlay {
         }
         // Where there is no such directory any more, there is nothing to hide. Some tools tell of all that was in one that
         // is a file or a link now: what that link leads to is not meant.
-        let Ok(Some(parent)) = self.existing(parent, true) else { return Ok(()) };
+        let parent = match self.existing(parent, true) {
+            Ok(Some(parent)) => parent,
+            Err(what @ PathObstacle::Detours) => return Err(what.error(path)),
+            Ok(None) | Err(_) => return Ok(()),
+        };
         if name == OPAQUE {
             self.hide_children(parent);
         } else {
@@ -201,15 +210,16 @@ impl Overlay {
 
     /// Returns the path without links of the directory at `path`, if there is one. Links of the layer itself lead nowhere if
     /// they are `not_by_own`.
-    fn existing(&self, path: &[u8], not_by_own: bool) -> Result<Option<Vec<u8>>, PathObstacle> {
-        let mut way = Way::new(path);
-        let missing = self.follow(&mut way, not_by_own)?;
-        Ok(missing.is_none().then(|| way.real()))
+    fn existing(&mut self, path: &[u8], not_by_own: bool) -> Result<Option<Vec<u8>>, PathObstacle> {
+        let mut way = Way::new(path, self.detours);
+        let missing = self.follow(&mut way, not_by_own);
+        self.detours = way.detours;
+        Ok(missing?.is_none().then(|| way.real()))
     }
 
     /// Returns the path without links of the directory at `path`; what is missing of it is made.
     fn directory(&mut self, path: &[u8]) -> Result<Vec<u8>, PathObstacle> {
-        let mut way = Way::new(path);
+        let mut way = Way::new(path, self.detours);
         while let Some(name) = self.follow(&mut way, false)? {
             way.behind.push(name);
             let real = way.real();
@@ -217,8 +227,9 @@ impl Overlay {
             self.count()?;
             self.files.put(&real, Node::directory(Attributes::implied()));
             self.implied.insert(real.clone());
-            self.own.insert(real);
+            self.put_by_layer(real)?;
         }
+        self.detours = way.detours;
         Ok(way.real())
     }
 
@@ -267,7 +278,20 @@ impl Overlay {
         self.made += 1;
         Ok(())
     }
+
+    /// Notes that the layer has put something at `real`.
+    fn put_by_layer(&mut self, real: Vec<u8>) -> Result<(), PathObstacle> {
+        self.text += real.len() as u64;
+        if self.text > TEXT {
+            return Err(PathObstacle::Text);
+        }
+        self.own.insert(real);
+        Ok(())
+    }
 }
+
+/// So many names may links add to the ways to all that layers have: some fifty to each, where there are as many as there may be.
+const DETOURS: u64 = 100_000_000;
 
 /// Refuses a path that is too long or too deep: links can lead to longer ones than any member has.
 fn check(real: &[u8]) -> Result<(), PathObstacle> {
@@ -287,6 +311,8 @@ struct Way {
     /// Names to come, the next one last.
     ahead: Vec<Vec<u8>>,
     links: usize,
+    /// The names that links have added to this way, and to those before it.
+    detours: u64,
 }
 
 /// Why a path leads nowhere.
@@ -296,12 +322,14 @@ enum PathObstacle {
     TooLong,
     TooDeep,
     TooMany,
+    Text,
+    Detours,
 }
 
 impl Way {
-    fn new(path: &[u8]) -> Self {
+    fn new(path: &[u8], detours: u64) -> Self {
         let ahead = names(path).rev().map(<[u8]>::to_vec).collect();
-        Way { behind: Vec::new(), ahead, links: 0 }
+        Way { behind: Vec::new(), ahead, links: 0, detours }
     }
 
     /// Returns where it has come to, without links.
@@ -318,24 +346,35 @@ impl Way {
         if target.starts_with(b"/") {
             self.behind.clear();
         }
+        let before = self.ahead.len();
         self.ahead.extend(names(target).rev().map(<[u8]>::to_vec));
-        Ok(())
+        self.detours += (self.ahead.len() - before) as u64;
+        if self.detours > DETOURS { Err(PathObstacle::Detours) } else { Ok(()) }
     }
 }
 
 impl PathObstacle {
     fn error(self, path: &[u8]) -> Error {
         let path = path.escape_ascii();
-        Error::input(match self {
+        let bomb = |message: String| Error::input(message).with_hint(BOMB);
+        match self {
             PathObstacle::NoDirectory(name) => {
-                format!("{path} cannot be placed: {} is not a directory", name.escape_ascii())
+                Error::input(format!("{path} cannot be placed: {} is not a directory", name.escape_ascii()))
             }
-            PathObstacle::Loop => format!("the way to {path} leads through more than {LINKS_LIMIT} links"),
-            PathObstacle::TooLong => format!("{path} leads to a path of more than {LONGEST_PATH} bytes"),
-            PathObstacle::TooDeep => format!("{path} is more than {DEEPEST} directories deep"),
+            PathObstacle::Loop => {
+                Error::input(format!("the way to {path} leads through more than {LINKS_LIMIT} links"))
+            }
+            PathObstacle::TooLong => Error::input(format!("{path} leads to a path of more than {LONGEST_PATH} bytes")),
+            PathObstacle::TooDeep => Error::input(format!("{path} is more than {DEEPEST} directories deep")),
             PathObstacle::TooMany => {
-                format!("{path} exceeds the limit of {ENTRIES} entries, counting the directories they are in")
+                bomb(format!("{path} exceeds the limit of {ENTRIES} entries, counting the directories they are in"))
             }
-        })
+            PathObstacle::Text => bomb(format!(
+                "{path} exceeds the limit of {TEXT} bytes for all paths, counting those that links lead to"
+            )),
+            PathObstacle::Detours => {
+                bomb(format!("{path} exceeds the limit of {DETOURS} names that links add to paths"))
+            }
+        }
     }
 }

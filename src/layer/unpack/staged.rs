@@ -1,6 +1,6 @@
 //! Layers that come to disk while they are read, each once: which of their files stay, and where, is known only when all of them
-//! were read. A file is written to the path that its layer has for it, which is nearly always right; one whose path is taken,
-//! aside. Then what is not where it belongs is moved, and what belongs nowhere is removed.
+//! were read. A file is written to the path that its layer has for it, which is nearly always right; one whose path is taken, or
+//! lies in many directories that nobody told of, aside. Then what is not where it belongs is moved, and what belongs nowhere is removed.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -18,7 +18,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, openat, renameat, statat, unlin
 use rustix::io::Errno;
 
 use super::survey::{Place, Survey, Wanted, elsewhere};
-use super::target::{Cursor, Omission, Owners, UnpackRoot};
+use super::target::{Cursor, EarlyDirectories, Omission, Owners, UnpackRoot};
 use super::writers::{Batches, FirstFailure, side_by_side};
 use super::{SMALL, Unpacked, rest};
 use crate::error::Result;
@@ -57,7 +57,7 @@ pub fn stage(
     let threads = threads_for_each(layers.len(), pool);
     let staging = Staging {
         target: UnpackRoot::new(root, shown, owners)?,
-        made: Mutex::default(),
+        early: EarlyDirectories::new(),
         odd: Mutex::default(),
         aside: Once::default(),
         next: AtomicU64::new(0),
@@ -89,8 +89,8 @@ pub fn stage(
         Ok(())
     })?;
     let (members, files) = read.into_iter().unzip();
-    let Staging { target, made, odd, aside, .. } = staging;
-    let (made, odd) = (made.into_inner().unwrap_or_default(), odd.into_inner().unwrap_or_default());
+    let Staging { target, early, odd, aside, .. } = staging;
+    let (made, odd) = (early.into_made(), odd.into_inner().unwrap_or_default());
     Ok((members, Staged { target, files, made, odd, aside }))
 }
 
@@ -129,7 +129,7 @@ struct Aside {
 /// Files on their way to disk.
 struct Staging {
     target: UnpackRoot,
-    made: Mutex<HashSet<Vec<u8>>>,
+    early: EarlyDirectories,
     /// By the number of the layer and the place of the content in its tar.
     odd: Mutex<HashMap<(usize, u64), Odd>>,
     aside: Once<Aside>,
@@ -157,6 +157,7 @@ struct Reading<'a> {
 impl Reading<'_> {
     fn take(&mut self, cursor: &mut Cursor<'_>, member: &Member, content: &mut FileContent<'_>) -> Result<()> {
         self.failure.check()?;
+        self.staging.early.allow();
         let Kind::File(Extent { offset, size }) = member.kind else { return Ok(()) };
         // It removes something, or lies where nothing can be.
         if names(&member.path).any(|part| part.starts_with(WHITEOUT)) {
@@ -194,11 +195,11 @@ impl Staging {
         if !path.is_empty() && names(path).count() <= DEEPEST {
             let (parent, name) = split(path);
             let created =
-                cursor.enter(parent, Some(&self.made)).and_then(|directory| openat(directory, name, flags, mode));
+                cursor.enter(parent, Some(&self.early)).and_then(|directory| openat(directory, name, flags, mode));
             match created {
                 Ok(file) => return Ok((file.into(), None)),
-                // Another has its path, or a part of it.
-                Err(Errno::EXIST | Errno::NOTDIR) => {}
+                // Another has its path, or a part of it; or it lies in directories that are not allowed.
+                Err(Errno::EXIST | Errno::NOTDIR | Errno::NOENT) => {}
                 Err(errno) => return Err(self.target.failed("create", path, errno.into())),
             }
         }

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat, fchmod, fchown,
@@ -181,6 +182,45 @@ impl UnpackRoot {
     }
 }
 
+/// Directories that are made for files of which it is not known yet where they belong. There are few more of them than files that have
+/// been read: a short layer of long paths does not make millions.
+pub struct EarlyDirectories {
+    made: Mutex<HashSet<Vec<u8>>>,
+    left: AtomicU64,
+}
+
+/// So many may be made beside one for each file: in a layer that begins with deep directories they come before the files.
+const EARLY: u64 = 4096;
+
+impl EarlyDirectories {
+    pub fn new() -> Self {
+        EarlyDirectories { made: Mutex::default(), left: EARLY.into() }
+    }
+
+    /// Allows one more, as a file was read.
+    pub fn allow(&self) {
+        self.left.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns the paths of those that were made.
+    pub fn into_made(self) -> HashSet<Vec<u8>> {
+        self.made.into_inner().unwrap_or_default()
+    }
+
+    /// Makes the one at `path`, which is `name` in `parent`, if it is not there. Fails as if the parent were not there if it is not
+    /// allowed.
+    fn make(&self, parent: &OwnedFd, name: &[u8], path: &[u8]) -> Result<(), Errno> {
+        let allowed = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        allowed.map_err(|_| Errno::NOENT)?;
+        match mkdirat(parent, name, Mode::RWXU) {
+            Ok(()) => drop(locked(&self.made).insert(path.to_owned())),
+            Err(Errno::EXIST) => self.allow(),
+            Err(errno) => return Err(errno),
+        }
+        Ok(())
+    }
+}
+
 /// Goes from parent to parent. What follows in a layer mostly lies in the same directory, which then stays open.
 pub struct Cursor<'a> {
     target: &'a UnpackRoot,
@@ -202,8 +242,8 @@ impl<'a> Cursor<'a> {
         entered.map(|directory| (directory, name)).map_err(|errno| target.failed("open", parent, errno.into()))
     }
 
-    /// Goes to the directory at `path`. What is missing of it is made, and noted, if there is a set of what is `made`.
-    pub fn enter(&mut self, path: &[u8], made: Option<&Mutex<HashSet<Vec<u8>>>>) -> Result<BorrowedFd<'_>, Errno> {
+    /// Goes to the directory at `path`. What is missing of it is made if it is among the `early` ones.
+    pub fn enter(&mut self, path: &[u8], early: Option<&EarlyDirectories>) -> Result<BorrowedFd<'_>, Errno> {
         if self.path != path {
             let flags = PLACE | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let is_below =
@@ -217,13 +257,9 @@ impl<'a> Cursor<'a> {
             for part in names(&path[at..]) {
                 let from = directory.as_ref().unwrap_or(&self.target.root);
                 at += part.len() + 1;
-                let opened = openat(from, part, flags, Mode::empty()).or_else(|errno| match (errno, made) {
-                    (Errno::NOENT, Some(made)) => {
-                        match mkdirat(from, part, Mode::RWXU) {
-                            Ok(()) => drop(locked(made).insert(path[..at - 1].to_owned())),
-                            Err(Errno::EXIST) => {}
-                            Err(errno) => return Err(errno),
-                        }
+                let opened = openat(from, part, flags, Mode::empty()).or_else(|errno| match (errno, early) {
+                    (Errno::NOENT, Some(early)) => {
+                        early.make(from, part, &path[..at - 1])?;
                         openat(from, part, flags, Mode::empty())
                     }
                     _ => Err(errno),

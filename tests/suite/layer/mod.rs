@@ -10,6 +10,7 @@ mod overlay;
 mod overlay_model;
 mod standing;
 mod unpack;
+mod unpack_bombs;
 mod unpack_contents;
 mod unpack_hostile;
 mod unpack_once;
