@@ -24,15 +24,20 @@ const GIB: u64 = 1 << 30;
 const LIMIT: u64 = 64 << 10;
 
 #[test]
-#[ignore = "takes minutes and 12 GiB of disk"]
+#[ignore = "takes minutes and 7 GiB of disk"]
 fn a_layer_of_4_gib_is_built_and_pushed_in_little_memory() {
-    if !["docker-registry", "skopeo", "time"].into_iter().all(require) || !room_for(12 * GIB) {
+    if !["docker-registry", "skopeo", "time"].into_iter().all(require) || !room_for(7 * GIB) {
         return;
     }
-    let context = context();
-    let files = context.path().join("files");
-    noise(&files.join("noise"), 3 * GIB);
-    text(&files.join("text"), GIB);
+    // On disk each content lies once, in the layer several times.
+    let add = |name: &str, number: usize| format!("{{ from = \"{name}\", to = \"/{name} {number}\" }},");
+    let add: String =
+        (0..6).map(|number| add("noise", number)).chain((0..8).map(|number| add("text", number))).collect();
+    let spec =
+        format!("name = \"example/large\"\nplatforms = [\"linux/amd64\"]\n[[layer]]\nname = \"all\"\nadd = [{add}]\n");
+    let context = Tree::new().file("ocibake.toml", spec).plant();
+    noise(&context.path().join("noise"), GIB / 2);
+    text(&context.path().join("text"), GIB / 8);
     let registry = DockerRegistry::open();
     let name = format!("{}/example/large", registry.address());
     let program = Program::new();
