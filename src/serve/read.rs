@@ -1,5 +1,6 @@
-//! How the bytes of a blob are read: a part of it after the other, on a thread that waits for who takes them. The last part is
-//! held back until all of the blob, read to its end, is known to have its digest: nobody gets a whole blob that is damaged.
+//! How the bytes of a blob are read: a piece of it after the other, on a thread that waits for who takes them. The last piece is
+//! held back until all of the blob, read to its end, is known to have its digest: nobody gets a whole blob that is damaged. Whoever
+//! asks for a part of it makes its pieces known, and the next part is read alone.
 
 use std::io::{self, Read};
 use std::ops::Range;
@@ -9,10 +10,13 @@ use hyper::body::Bytes;
 use tokio::sync::mpsc::Sender;
 
 use super::offer::OfferedImage;
+use super::pieces::PIECE;
 use super::refusal::{RefusalCode, RequestRefusal};
 use super::stock::{Snapshot, Stock};
 use crate::error::{Error, Result};
-use crate::oci::Descriptor;
+use crate::oci::{Descriptor, Digest};
+use crate::store::{BlobFile, Store};
+use crate::sync::locked;
 
 /// The part of a blob that is to be read.
 pub(super) struct BlobRead {
@@ -26,24 +30,72 @@ pub(super) struct BlobRead {
 /// A piece of a blob, or why there is none. The first one says whether there will be any.
 pub(super) type BlobPiece = Result<Bytes, RequestRefusal>;
 
-/// In bytes: so much of a blob is in memory two or three times for each answer.
-const PIECE: usize = 64 << 10;
-
 impl BlobRead {
     /// Sends all pieces to `taker`, at the end of which a failure may stand; goes as soon as they are not wanted any more.
     pub fn run(self, taker: &Sender<BlobPiece>) {
-        let BlobRead { stock, snapshot, image, descriptor, part } = self;
-        let sent = stock.with_store(&snapshot, &image, |store| {
-            let failed = |source| Error::from_read("read", descriptor.digest.to_string(), source);
-            send(store.open(&descriptor)?, &part, taker).map_err(failed)
-        });
+        let sent = self.stock.with_store(&self.snapshot, &self.image, |store| self.send(store, taker));
         if let Err(error) = sent {
             let _ = taker.blocking_send(Err(RequestRefusal::unread(&error, RefusalCode::BlobUnknown)));
         }
     }
+
+    fn send(&self, store: &dyn Store, taker: &Sender<BlobPiece>) -> Result<()> {
+        let BlobRead { stock, descriptor, part, .. } = self;
+        let failed = |source| Error::from_read("read", descriptor.digest.to_string(), source);
+        let is_whole = *part == (0..descriptor.size);
+        let known = if is_whole { None } else { locked(&stock.pieces).get(&descriptor.digest) };
+        if let Some(pieces) = known
+            && let Some(blob) = store.open_file(descriptor)?
+        {
+            return self.send_known(&blob, &pieces, taker).map_err(failed);
+        }
+        let mut pieces = Vec::new();
+        let mut note = |piece: &[u8]| {
+            if !is_whole {
+                pieces.push(Digest::of(piece))
+            }
+        };
+        if send(store.open(descriptor)?, part, &mut note, taker).map_err(failed)? && !is_whole {
+            locked(&stock.pieces).put(descriptor.digest, pieces);
+        }
+        Ok(())
+    }
+
+    /// Sends the part of `blob`, each of whose `pieces` is known, and reads no others.
+    fn send_known(&self, blob: &BlobFile, pieces: &[Digest], taker: &Sender<BlobPiece>) -> io::Result<()> {
+        let BlobRead { stock, descriptor, part, .. } = self;
+        let mut buffer = vec![0; PIECE];
+        let mut at = part.start - part.start % PIECE as u64;
+        for known in pieces.iter().skip((at / PIECE as u64) as usize) {
+            if at >= part.end {
+                break;
+            }
+            let piece = &mut buffer[..(descriptor.size - at).min(PIECE as u64) as usize];
+            let read = blob.read_exact_at(piece, at);
+            if read.is_err() || Digest::of(piece) != *known {
+                locked(&stock.pieces).forget(&descriptor.digest);
+                read?;
+                let error =
+                    Error::integrity(format!("blob {} is not what it was when it was read before", descriptor.digest));
+                return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+            }
+            let wanted = within(&(at..at + piece.len() as u64), part);
+            if taker.blocking_send(Ok(Bytes::copy_from_slice(&piece[wanted]))).is_err() {
+                return Ok(());
+            }
+            at += piece.len() as u64;
+        }
+        Ok(())
+    }
 }
 
-fn send(mut blob: impl Read, part: &Range<u64>, taker: &Sender<BlobPiece>) -> io::Result<()> {
+/// Sends `part` of `blob`, and gives each of its pieces to `note`. Returns whether it has come to its end, and all of it was verified.
+fn send(
+    mut blob: impl Read,
+    part: &Range<u64>,
+    note: &mut dyn FnMut(&[u8]),
+    taker: &Sender<BlobPiece>,
+) -> io::Result<bool> {
     let mut at = 0;
     let mut held = Bytes::new();
     let mut buffer = vec![0; PIECE];
@@ -52,19 +104,20 @@ fn send(mut blob: impl Read, part: &Range<u64>, taker: &Sender<BlobPiece>) -> io
         if count == 0 {
             // It is whole. If nobody takes the last piece, that is all right.
             let _ = taker.blocking_send(Ok(held));
-            return Ok(());
+            return Ok(true);
         }
+        note(&buffer[..count]);
         let wanted = within(&(at..at + count as u64), part);
         at += count as u64;
         if !wanted.is_empty() {
             let next = Bytes::copy_from_slice(&buffer[wanted]);
             let piece = std::mem::replace(&mut held, next);
             if !piece.is_empty() && taker.blocking_send(Ok(piece)).is_err() {
-                return Ok(());
+                return Ok(false);
             }
         }
         if taker.is_closed() {
-            return Ok(());
+            return Ok(false);
         }
     }
 }

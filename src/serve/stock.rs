@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use super::offer::{Offer, OfferedImage};
+use super::pieces::KnownPieces;
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Digest, media_type};
 use crate::progress::silent;
@@ -26,6 +27,8 @@ pub struct Stock {
     last: Mutex<Option<(Stamp, Arc<Snapshot>)>>,
     /// What each root reaches: that never changes.
     reached: Mutex<HashMap<Digest, Arc<ImageContent>>>,
+    /// Of blobs that a part was asked of.
+    pub(super) pieces: Mutex<KnownPieces>,
 }
 
 enum StockLocation {
@@ -154,7 +157,8 @@ impl Stock {
     }
 
     fn of(location: StockLocation, client: OnDemand) -> Result<Stock> {
-        let stock = Stock { location, client, last: Mutex::default(), reached: Mutex::default() };
+        let stock =
+            Stock { location, client, last: Mutex::default(), reached: Mutex::default(), pieces: Mutex::default() };
         stock.snapshot()?;
         Ok(stock)
     }

@@ -3,12 +3,12 @@
 use std::io::Read;
 use std::path::Path;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::layer::Layer;
 use crate::oci::{Descriptor, Digest, Reference};
 use crate::progress::Progress;
 use crate::registry::OnDemand;
-use crate::store::{FoundImage, LocalStore, Store};
+use crate::store::{BlobFile, FoundImage, LocalStore, Store};
 
 /// The store of one image that a local store has under a name or an ID. What of it is not there is read in the repository that
 /// has it, and kept.
@@ -50,6 +50,14 @@ impl Store for NamedStore<'_> {
             None => Err(Error::not_found(format!("the local store no longer has {}", descriptor.digest))
                 .with_hint("build or pull the image again")),
         })
+    }
+
+    fn open_file(&self, descriptor: &Descriptor) -> Result<Option<BlobFile>> {
+        match self.near.open_file(descriptor) {
+            // It may be far away.
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+            opened => opened,
+        }
     }
 
     /// Returns the image, whatever the name.

@@ -2,10 +2,29 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::error::Error;
 use crate::oci::{Descriptor, VerifyingReader};
+
+/// A blob that is a file, or a part of one, whose bytes can be read in any order. Nothing of it is verified.
+pub struct BlobFile {
+    file: File,
+    offset: u64,
+}
+
+impl BlobFile {
+    /// Returns the blob that begins at `offset` of `file`.
+    pub(super) fn new(file: File, offset: u64) -> Self {
+        BlobFile { file, offset }
+    }
+
+    /// Fills `buffer` with the bytes from `at` on. Fails with `UnexpectedEof` where there are not as many.
+    pub fn read_exact_at(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
+        self.file.read_exact_at(buffer, self.offset.saturating_add(at))
+    }
+}
 
 /// Returns a reader of `file` that fails at the end unless it was the content of `descriptor`.
 pub(super) fn verified(file: File, descriptor: &Descriptor) -> impl Read + Send + 'static {

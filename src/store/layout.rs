@@ -1,11 +1,11 @@
 //! A [`Layout`] is an OCI image layout (image-spec, image-layout.md): a directory, or, in an archive, the same in a tar.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::Store;
-use super::blob_file::{unopened, verified};
+use super::blob_file::{BlobFile, unopened, verified};
 use super::listed::{CONTAINERD_NAME, REF_NAME, Subjects};
 use super::regular;
 use crate::error::{Error, Result};
@@ -55,13 +55,20 @@ impl Layout {
     pub fn index(&self) -> &ImageIndex {
         &self.index
     }
+
+    fn blob(&self, descriptor: &Descriptor) -> Result<File> {
+        let path = self.root.join(blob_path(&descriptor.digest));
+        regular::open(&path).map_err(|source| unopened(&path, descriptor, source))
+    }
 }
 
 impl Store for Layout {
     fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
-        let path = self.root.join(blob_path(&descriptor.digest));
-        let file = regular::open(&path).map_err(|source| unopened(&path, descriptor, source))?;
-        Ok(Box::new(verified(file, descriptor)))
+        Ok(Box::new(verified(self.blob(descriptor)?, descriptor)))
+    }
+
+    fn open_file(&self, descriptor: &Descriptor) -> Result<Option<BlobFile>> {
+        Ok(Some(BlobFile::new(self.blob(descriptor)?, 0)))
     }
 
     fn resolve(&self, name: Option<&str>) -> Result<Descriptor> {

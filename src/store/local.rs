@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{AtFlags, CWD, RawMode, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, utimensat};
 
 use super::Store;
-use super::blob_file::{unopened, verified};
+use super::blob_file::{BlobFile, unopened, verified};
 use super::follow::{Follower, Growing};
 use super::keyed_file;
 use super::layout::BLOBS;
@@ -352,6 +352,13 @@ impl Store for LocalStore {
             if is_written && is_whole() { Box::new(file) } else { Box::new(verified(file, descriptor)) };
         self.touch(descriptor.digest, &path);
         Ok(Box::new(Mending { blob, path }))
+    }
+
+    fn open_file(&self, descriptor: &Descriptor) -> Result<Option<BlobFile>> {
+        let path = self.path(&descriptor.digest);
+        let file = own(&path).map_err(|source| unopened(&path, descriptor, source))?;
+        self.touch(descriptor.digest, &path);
+        Ok(Some(BlobFile::new(file, 0)))
     }
 
     fn diff_id(&self, layer: &Descriptor) -> Option<Digest> {

@@ -26,6 +26,7 @@ mod usage;
 
 pub use archive::Archive;
 pub use beside::Beside;
+pub use blob_file::BlobFile;
 pub use cache_mount::CacheMount;
 pub use contents::{BlobKind, Contents, Item};
 pub use follow::{Follow, Follower};
@@ -51,6 +52,12 @@ pub trait Store: Send + Sync {
     ///
     /// [`ErrorKind::NotFound`]: crate::error::ErrorKind::NotFound
     fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>>;
+
+    /// Opens the content of a descriptor so that any part of it can be read; none where it does not lie in a file. Nothing of it is
+    /// verified: whoever reads it has to know what it should be. Content that is not there is `NotFound`, as in [`open`](Self::open).
+    fn open_file(&self, _: &Descriptor) -> Result<Option<BlobFile>> {
+        Ok(None)
+    }
 
     /// Returns the root (index or manifest) that `name` stands for; `None` asks for the only one there is.
     fn resolve(&self, name: Option<&str>) -> Result<Descriptor>;

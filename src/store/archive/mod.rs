@@ -13,10 +13,10 @@ use std::path::{Component, Path, PathBuf};
 
 use flate2::read;
 
-use super::Store;
 use super::layout::{blob_path, choose, read_limited};
 use super::listed::Subjects;
 use super::regular;
+use super::{BlobFile, Store};
 use crate::error::{Error, Result};
 use crate::layer::{GZIP_MAGIC, ZSTD_MAGIC};
 use crate::oci::{Descriptor, Digest, ImageIndex, MANIFEST_LIMIT, Map, VerifyingReader};
@@ -170,6 +170,16 @@ impl Store for Archive {
             None => Box::new(self.reader(self.blob(&descriptor.digest)?)),
         };
         Ok(Box::new(VerifyingReader::new(reader, descriptor.digest, descriptor.size)))
+    }
+
+    fn open_file(&self, descriptor: &Descriptor) -> Result<Option<BlobFile>> {
+        let member = match self.blobs.get(&descriptor.digest) {
+            Some(Blob::Made(_)) => return Ok(None),
+            Some(Blob::Member(member)) => *member,
+            None => self.blob(&descriptor.digest)?,
+        };
+        let file = self.file.try_clone().map_err(|source| Error::io("read", &self.path, source))?;
+        Ok(Some(BlobFile::new(file, member.offset)))
     }
 
     fn resolve(&self, name: Option<&str>) -> Result<Descriptor> {

@@ -56,6 +56,47 @@ fn a_damaged_blob_never_arrives_whole() {
     assert_eq!(served.get("/v2/org/api/tags/list").status, 200);
 }
 
+/// A part costs no more than itself, once all of the blob was read; and nothing is given out that has changed since.
+#[test]
+fn of_a_blob_that_was_read_a_part_is_read_and_checked_alone() {
+    const DAMAGE: u64 = 10 << 20;
+    let world = large();
+    let flags = ["-t", "registry.example/org/large:1", "--compression=none", "--platform=linux/amd64"];
+    world.build(&flags).success();
+    world.build(&[&flags[..], &["-o", "large.tar"]].concat()).success();
+    let layer = large_layer(&world);
+    let content = fs::read(blob(&world.path("large"), &layer)).unwrap();
+    let archive = fs::read(world.path("large.tar")).unwrap();
+    let offset = archive.windows(512).position(|window| window == &content[..512]).unwrap() as u64;
+    let in_store = world.program.store().join("blobs").join(layer.replace(':', "/"));
+    let path = format!("/v2/org/large/blobs/{layer}");
+    for (place, file, offset) in [
+        (&["./large"][..], blob(&world.path("large"), &layer), 0),
+        (&["./large.tar"], world.path("large.tar"), offset),
+        (&[], in_store, 0),
+    ] {
+        let served = Served::start(&world.program, place);
+        let part = |first: usize, last: usize| {
+            let reply = served.request("GET", &path, &[&format!("Range: bytes={first}-{last}")]);
+            if reply.status == 206 {
+                assert!(reply.is_whole() && reply.body == content[first..=last], "{place:?}: {first}-{last}");
+            }
+            reply
+        };
+        assert_eq!(part(5, 9).status, 206);
+        flip(&file, offset + DAMAGE);
+        let damaged = DAMAGE as usize;
+        for (first, last) in [(5, 9), (damaged - 300_000, damaged - 70_000), (damaged + 70_000, content.len() - 1)] {
+            assert_eq!(part(first, last).status, 206, "{place:?}: {first}-{last}");
+        }
+        part(damaged + 1, damaged + 2).refuses(500, "UNKNOWN");
+        served.says("is not what it was when it was read before");
+        // From then on it is known by its digest alone.
+        part(5, 9).refuses(500, "UNKNOWN");
+        served.says("has the digest sha256:");
+    }
+}
+
 #[test]
 fn others_notice_a_damaged_blob() {
     if !require("curl") {
