@@ -6,16 +6,16 @@ use super::definition::{BakeDefinition, TargetPlaces, WrittenPlace};
 use super::entry::CacheEntry;
 use super::relative::{directory, join};
 use super::target::{BakeGroup, BakeTarget};
-use crate::error::{Error, Result};
+use crate::error::{Excerpt, Result};
 use crate::oci::{Map, Platform};
 use crate::plan::{About, DockerfileTable, ImageGroup, ImageTable, ImageTables, Spec, TableRecipe};
 
-/// Defines the images and the groups of `file`. Fails for what is wrong in it, and for one that is of a single image.
+/// Defines the images and the groups of `file`; the only image of one without tables is the target `default`. Fails for what is wrong in
+/// it.
 pub(super) fn define(file: &BakeFile, definition: &mut BakeDefinition) -> Result<()> {
     let Some(ImageTables { images, groups }) = ImageTables::parse(&file.name, &file.text)? else {
-        let named = if file.name == Spec::FILE { String::new() } else { format!(" -f {}", file.name) };
-        return Err(Error::input(format!("{} is of a single image: it has no table `[image.NAME]`", file.name))
-            .with_hint(format!("build it with `ocibake build{named}`")));
+        definition.add_target(only(Spec::parse(&file.name, &file.text)?, file), TargetPlaces::default());
+        return Ok(());
     };
     for image in images {
         let places = places(&image);
@@ -35,27 +35,40 @@ fn places(image: &ImageTable) -> TargetPlaces {
     }
 }
 
-/// Paths of contexts are relative to the file.
-fn target(image: ImageTable, file: &BakeFile) -> Result<BakeTarget> {
-    let of_file = |text: String| {
-        let mut context = text;
-        // What comes alone from a URL lies in no directory.
-        if !file.name.contains("://") {
-            join(directory(&file.name), &mut context);
-        }
-        context
+/// Returns the target of the only image of `file`.
+fn only(spec: Spec, file: &BakeFile) -> BakeTarget {
+    let target = BakeTarget {
+        name: "default".to_owned(),
+        tags: spec.name.as_ref().map(|name| vec![name.familiar()]),
+        context: Some(of_file(file, ".".to_owned())),
+        table: Some(Excerpt::new(&file.name, &file.text, 0..0)),
+        ..BakeTarget::default()
     };
+    of_layers(target, spec)
+}
+
+/// Returns the context `text`, which is relative to the file.
+fn of_file(file: &BakeFile, text: String) -> String {
+    let mut context = text;
+    // What comes alone from a URL lies in no directory.
+    if !file.name.contains("://") {
+        join(directory(&file.name), &mut context);
+    }
+    context
+}
+
+fn target(image: ImageTable, file: &BakeFile) -> Result<BakeTarget> {
     let target = BakeTarget {
         name: image.name,
         tags: Some(image.tags).filter(|tags| !tags.is_empty()),
-        context: Some(of_file(image.context.unwrap_or_else(|| ".".to_owned()))),
+        context: Some(of_file(file, image.context.unwrap_or_else(|| ".".to_owned()))),
         table: Some(image.place.clone()),
         ..BakeTarget::default()
     };
     match image.recipe {
         TableRecipe::Layers(spec) => Ok(of_layers(target, *spec)),
         TableRecipe::Dockerfile(mut table) => {
-            table.contexts.values_mut().for_each(|context| *context = of_file(std::mem::take(context)));
+            table.contexts.values_mut().for_each(|context| *context = of_file(file, std::mem::take(context)));
             of_dockerfile(target, *table).map_err(|error| error.with_excerpt(image.place))
         }
     }

@@ -241,10 +241,32 @@ fn a_file_with_images_says_what_builds_them() {
     let program = case.program();
     let outcome = program.run(["build", "."]).failure(1);
     outcome.says(&["ocibake.toml:4:2", "a table for each of several images", "`ocibake bake -f ocibake.toml`"]);
-    let alone = Case::new(&[("ocibake.toml", "base = \"scratch\"\n")]);
-    alone.run(&[]).failure(1).says(&["ocibake.toml is of a single image", "`ocibake build`"]);
     let nothing = Case::new(&[]);
     nothing.run(&[]).failure(1).says(&["couldn't find a bake definition", "docker-bake.hcl", "ocibake.toml"]);
+}
+
+/// A file that `ocibake build` reads is one of a single target.
+#[test]
+fn the_only_image_of_a_file_is_the_default_target() {
+    let spec = "name = \"registry.example/org/api\"\nplatforms = [\"linux/amd64\", \"linux/arm64\"]\ntitle = \"It\"\n\
+                [[layer]]\nadd = [{ from = \"dist/api\", to = \"/bin/\" }]\n";
+    let case = Case::new(&[("ocibake.toml", spec), ("dist/api", "program")]);
+    assert_eq!(case.target(&[])["tags"], json!(["registry.example/org/api:latest"]));
+    let program = case.program();
+    let built = program.run(["build", ".", "-o", "built/"]).digest();
+    program.run(["bake", "-o", "baked/"]).success();
+    let index = |layout: &str| {
+        let bytes = std::fs::read(case.path().join(layout).join("index.json")).unwrap();
+        serde_json::from_slice::<serde_json::Value>(&bytes).unwrap()["manifests"][0]["digest"].clone()
+    };
+    assert_eq!(index("built"), built.as_str());
+    assert_eq!(index("baked"), built.as_str());
+    program.run(["bake", "default", "--tag", "v1.2.3"]).success();
+    inspect(&program, "registry.example/org/api:v1.2.3");
+    let elsewhere = program.run(["bake", "-f", "ocibake.toml", "api"]);
+    elsewhere.failure(1).says(&["failed to find target api"]);
+    let wrong = Case::new(&[("ocibake.toml", "[[layer]]\nadd = [{ from = \"missing\", to = \"/bin/\" }]\n")]);
+    wrong.run(&[]).failure(1).says(&["missing", "ocibake.toml:2"]);
 }
 
 #[test]
