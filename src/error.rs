@@ -101,7 +101,7 @@ impl Error {
         Self::new(ErrorKind::Integrity, message)
     }
 
-    /// `action` completes "cannot …", as in "cannot open": the path follows it.
+    /// Returns the error for what failed with `path`. `action` completes "cannot …", as in "cannot open": the path follows it.
     pub fn io(action: &str, path: impl AsRef<Path>, source: std::io::Error) -> Self {
         let kind = match source.kind() {
             std::io::ErrorKind::NotFound => ErrorKind::NotFound,
@@ -157,7 +157,7 @@ impl Error {
         self
     }
 
-    /// The same of a value that stands on the command line: where it is wrong, the command was asked wrongly.
+    /// Returns the same error for a value that stands on the command line: where it is wrong, the command was asked wrongly.
     pub fn on_command_line(mut self) -> Self {
         if self.kind == ErrorKind::Input {
             self.kind = ErrorKind::Usage;
@@ -165,14 +165,14 @@ impl Error {
         self
     }
 
-    /// The exit code of a process that ends with this error.
+    /// Returns the exit code of a process that ends with this error.
     pub fn exit_code(&self) -> u8 {
         if self.kind == ErrorKind::Usage { 2 } else { 1 }
     }
 }
 
 impl Excerpt {
-    /// The first line that `span` (in bytes) touches in `text`, which came from `file`.
+    /// Returns the first line that `span` (in bytes) touches in `text`, which came from `file`.
     pub fn new(file: impl Into<String>, text: &str, span: std::ops::Range<usize>) -> Self {
         let start = floor_boundary(text, span.start);
         let end = floor_boundary(text, span.end).max(start);
@@ -245,7 +245,7 @@ fn kept_of(line: &str, at: usize, column: usize) -> (usize, &str) {
 /// In bytes. Nobody mistypes longer words; to compare two takes as long as the product of their lengths.
 const LONGEST_WORD: usize = 128;
 
-/// The nearest of `candidates` to `word`, if one is near enough to be what was meant.
+/// Returns the nearest of `candidates` to `word`, if one is near enough to be what was meant.
 pub fn suggestion<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()

@@ -412,5 +412,5 @@ pub enum BlobOutcome {
     Mounted,
 }
 
-/// For callers that want no news.
+/// Does nothing: for callers that want no news.
 pub fn silent(_: Event<'_>) {}

@@ -61,7 +61,7 @@ impl<T> From<T> for Once<T> {
     }
 }
 
-/// A poisoned lock means that another thread panicked; that panic is what will be seen, not a second one here.
+/// Locks `mutex`. A poisoned lock means that another thread panicked; that panic is what will be seen, not a second one here.
 pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -176,7 +176,7 @@ impl<'a> Layers<'a> {
     }
 }
 
-/// For a thread that cannot be started.
+/// Returns the error for a thread that cannot be started.
 pub fn no_thread(source: io::Error) -> Error {
     Error::input("cannot start the threads of a build").with_source(source)
 }

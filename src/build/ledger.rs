@@ -452,7 +452,7 @@ impl Ledger {
         with_layers.filter(|(_, slot)| !matches!(slot.outcome, Outcome::Unknown)).count()
     }
 
-    /// What the layer of `state` is made of.
+    /// Returns what the layer of `state` is made of.
     pub fn layer_source(&mut self, state: usize) -> LayerSource {
         let slot = &mut self.slots[state];
         let entries = if slot.becomes_files() { slot.entries.clone() } else { slot.entries.take() };

@@ -34,7 +34,8 @@ fn stands_on(graph: &StateGraph<'_>, state: usize) -> Vec<usize> {
     all
 }
 
-/// What becomes of a step that is known by `mark`, and that nobody has done on the same, in a build that `trusts_times` of files.
+/// Returns what becomes of a step that is known by `mark`, and that nobody has done on the same, in a build that `trusts_times`
+/// of files.
 pub fn done(mark: Mark, trusts_times: bool) -> StepOutcome {
     StepOutcome::Done(match trusts_times {
         _ if mark.is_anew => DoneBecause::Anew,

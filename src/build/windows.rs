@@ -24,7 +24,7 @@ const DIRECTORY_SECURITY: &[u8] = b"AQAEgBQAAAAkAAAAAAAAADAAAAABAgAAAAAABSAAAAAg
 /// O:BAG:SYD:(A;;FA;;;BA)(A;;FA;;;SY)(A;;0x1200a9;;;BU): administrators and the system may do all, users read.
 const FILE_SECURITY: &[u8] = b"AQAEgBQAAAAkAAAAAAAAADAAAAABAgAAAAAABSAAAAAgAgAAAQEAAAAAAAUSAAAAAgBMAAMAAAAAABgA/wEfAAECAAAAAAAFIAAAACACAAAAABQA/wEfAAEBAAAAAAAFEgAAAAAAGACpABIAAQIAAAAAAAUgAAAAIQIAAA==";
 
-/// The layer for Windows that has `entries`; `time` is that of its two directories. What Windows could not unpack is
+/// Returns the layer for Windows that has `entries`; `time` is that of its two directories. What Windows could not unpack is
 /// refused: links that are not hard, FIFOs and devices, and names that no file has there.
 pub fn layer(entries: &[Entry], time: i64) -> Result<Vec<Entry>> {
     let mut all = Vec::with_capacity(entries.len() + 2);
@@ -36,7 +36,7 @@ pub fn layer(entries: &[Entry], time: i64) -> Result<Vec<Entry>> {
     Ok(all)
 }
 
-/// The files of an image for Windows, of all that its layers have.
+/// Returns the files of an image for Windows, of all that its layers have.
 pub fn files(layers: &Files) -> Files {
     layers.below(FILES)
 }

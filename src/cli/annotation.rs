@@ -17,7 +17,7 @@ pub struct Annotations {
 }
 
 impl Annotations {
-    /// None where no workflow is run: `GITHUB_ACTIONS` is not `true`.
+    /// Returns none where no workflow is run: `GITHUB_ACTIONS` is not `true`.
     pub fn of_environment() -> Option<Self> {
         env::var_os("GITHUB_ACTIONS").filter(|value| value == "true")?;
         let here = env::current_dir().unwrap_or_default();

@@ -97,7 +97,7 @@ pub struct SystemRecord<'a> {
 }
 
 impl<'a> SystemRecord<'a> {
-    /// Nothing is kept without a file.
+    /// Returns an empty record. Nothing is kept without a file.
     pub fn new(file: Option<&'a Path>, commands: &'a Commands, are_several: bool) -> Self {
         let earlier = file.and_then(|file| record(file).ok());
         SystemRecord { file, commands, are_several, earlier, targets: Mutex::default() }

@@ -9,17 +9,17 @@
 //! anywhere in a line; Azure Pipelines obeys `##vso[…]` anywhere in a line, TeamCity `##teamcity[…]`. These get a backslash
 //! where the command begins: `\::error::` and `##vso\[…]`. GitLab's sections need control characters, which are gone.
 
-/// `text` as one line.
+/// Returns `text` as one line.
 pub fn line(text: &str) -> String {
     disarmed(visible(text, |c| is_hidden(c) || c == '\t'))
 }
 
-/// `text` as one line in which tabs stay tabs: for a line of somebody's file, under which a caret is to stand.
+/// Returns `text` as one line in which tabs stay tabs: for a line of somebody's file, under which a caret is to stand.
 pub fn source(text: &str) -> String {
     disarmed(visible(text, is_hidden))
 }
 
-/// A JSON document on one line, as a serialiser writes it, in which every string is spelled so that it reads the same and
+/// Returns a JSON document on one line, as a serialiser writes it, in which every string is spelled so that it reads the same and
 /// does nothing where it is shown.
 pub fn json(document: &str) -> String {
     let mut shown = String::with_capacity(document.len());
@@ -80,8 +80,8 @@ fn command(text: &str) -> Option<usize> {
     text.match_indices('[').map(|(bracket, _)| bracket).find(is_command)
 }
 
-/// Control characters but for tabs, and what Unicode has for ends of lines, for their direction (UAX #9) and for no sign
-/// at all (general category Cf, without the numbers' signs of Arabic and the like, which are seen).
+/// Returns whether `c` is one of the control characters but for tabs, and what Unicode has for ends of lines, for their direction
+/// (UAX #9) and for no sign at all (general category Cf, without the numbers' signs of Arabic and the like, which are seen).
 pub fn is_hidden(c: char) -> bool {
     (c.is_control() && c != '\t')
         || matches!(c,

@@ -37,7 +37,7 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// The same where the bytes of the manifest are there already.
+    /// Returns the same where the bytes of the manifest are there already.
     pub fn image_in(&mut self, descriptor: &Descriptor, bytes: &[u8]) -> Result<Option<Existing>> {
         match manifest(descriptor, bytes)? {
             Some(manifest) => self.image_of(descriptor, manifest).map(Some),

@@ -22,12 +22,12 @@ pub const PLACE: OFlags = OFlags::DIRECTORY;
 /// Opens a link itself (`O_SYMLINK`, sys/fcntl.h).
 const LINK: OFlags = OFlags::from_bits_retain(0x0020_0000);
 
-/// `ENOSYS`: there is no call that opens a path of several names and follows no link among them.
+/// Fails with `ENOSYS`: there is no call that opens a path of several names and follows no link among them.
 pub fn open_at_once(_path: &Path, _flags: OFlags) -> Result<OwnedFd, Errno> {
     Err(Errno::NOSYS)
 }
 
-/// `ENOSYS`: nothing is opened for its path alone.
+/// Fails with `ENOSYS`: nothing is opened for its path alone.
 pub fn open_by_path(_directory: impl AsFd, _name: impl Arg, _flags: OFlags) -> Result<OwnedFd, Errno> {
     Err(Errno::NOSYS)
 }
@@ -137,7 +137,7 @@ pub fn share_blocks(_source: &File, _target: &File) -> Result<(), Errno> {
     Err(Errno::NOSYS)
 }
 
-/// `ENOSYS`: the system copies no part of a file.
+/// Fails with `ENOSYS`: the system copies no part of a file.
 pub fn copy_range(_source: (&File, &mut u64), _target: (&File, &mut u64), _length: usize) -> Result<usize, Errno> {
     Err(Errno::NOSYS)
 }

@@ -47,7 +47,7 @@ use crate::oci::{Descriptor, Digest};
 /// computed by one at a time. And each costs memory, 4 MiB or so, for it has blocks of a layer in hand.
 pub const USUAL_THREADS: usize = 16;
 
-/// How many threads `jobs` stands for: 0 is one for each core, up to [`USUAL_THREADS`].
+/// Returns how many threads `jobs` stands for: 0 is one for each core, up to [`USUAL_THREADS`].
 pub fn threads(jobs: usize) -> usize {
     match jobs {
         0 => std::thread::available_parallelism().map_or(1, usize::from).min(USUAL_THREADS),
@@ -66,7 +66,7 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// The layers of an image, the lowest first: those that its manifest lists, each with its diff_id in the config.
+    /// Returns the layers of an image, the lowest first: those that its manifest lists, each with its diff_id in the config.
     pub fn all(manifest: Digest, layers: Vec<Descriptor>, diff_ids: Vec<Digest>) -> Result<Vec<Layer>> {
         let (listed, named) = (layers.len(), diff_ids.len());
         if listed != named {

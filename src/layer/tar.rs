@@ -63,12 +63,12 @@ pub(super) struct Head<'a> {
     pub xattrs: &'a BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
-/// The header records of `entry`: a whole number of 512-byte records, a function of the entry and of `times` alone.
+/// Returns the header records of `entry`: a whole number of 512-byte records, a function of the entry and of `times` alone.
 pub(super) fn header(entry: &Entry, times: TimePrecision) -> Result<Vec<u8>> {
     records(&head(entry, &path(entry), times))
 }
 
-/// The length of [`header`], in bytes.
+/// Returns the length of [`header`], in bytes.
 pub(super) fn header_size(entry: &Entry, times: TimePrecision) -> Result<u64> {
     Ok(match extension(&head(entry, &path(entry), times))?.len() as u64 {
         0 => RECORD,
@@ -76,7 +76,7 @@ pub(super) fn header_size(entry: &Entry, times: TimePrecision) -> Result<u64> {
     })
 }
 
-/// The header records that tell `head`, a function of it alone.
+/// Returns the header records that tell `head`, a function of it alone.
 pub(super) fn records(head: &Head<'_>) -> Result<Vec<u8>> {
     let extension = extension(head)?;
     let mut header = plain_header(head.entry_type, head.mode);
@@ -103,7 +103,7 @@ pub(super) fn records(head: &Head<'_>) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// `size` and the padding behind it.
+/// Returns `size` and the padding behind it.
 pub fn padded(size: u64) -> u64 {
     size.next_multiple_of(RECORD)
 }
@@ -193,7 +193,7 @@ fn plain_header(entry_type: EntryType, mode: u32) -> Header {
     header
 }
 
-/// The header of type `x` that holds `records`, padded.
+/// Returns the header of type `x` that holds `records`, padded.
 pub(super) fn pax_header(records: &[u8]) -> Vec<u8> {
     let mut header = plain_header(EntryType::XHeader, 0o644);
     // Readers that know pax ignore the name, but to some a header without one is the end of the archive.
@@ -229,7 +229,7 @@ fn within(number: impl TryInto<u64>, largest: u64) -> Option<u64> {
     number.try_into().ok().filter(|number| *number <= largest)
 }
 
-/// `length key=value` and a newline, where the length is that of the whole record with its own digits.
+/// Returns `length key=value` and a newline, where the length is that of the whole record with its own digits.
 pub(super) fn record(key: &[u8], value: &[u8]) -> Vec<u8> {
     let rest = key.len() + value.len() + 3;
     let mut length = rest + 1;

@@ -25,12 +25,12 @@ pub(super) enum Stall {
 }
 
 impl Activity {
-    /// Something happens.
+    /// Notes that something happens.
     pub fn note(&self) {
         self.signs.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// So many bytes were taken by the far side, which was `waited` for.
+    /// Notes that so many bytes were taken by the far side, which was `waited` for.
     pub fn note_taken(&self, least: LeastSpeed, waited: Duration, bytes: usize) {
         let mut pace = locked(&self.pace);
         if !pace.advance(least, waited, bytes as u64) {
@@ -39,7 +39,7 @@ impl Activity {
         self.note();
     }
 
-    /// The outcome of `work`, unless there was no sign of life for as long as `patience`, or what was noted is slower than
+    /// Returns the outcome of `work`, unless there was no sign of life for as long as `patience`, or what was noted is slower than
     /// `least`.
     pub(super) async fn watch<T>(
         &self,

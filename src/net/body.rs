@@ -55,7 +55,7 @@ impl Pieces {
         )
     }
 
-    /// A body of the next `length` bytes, or of fewer if no more come; none if it is not to begin where the bodies
+    /// Returns a body of the next `length` bytes, or of fewer if no more come; none if it is not to begin where the bodies
     /// before it have got to. Those get nothing more: the HTTP library may still hold one.
     pub fn body(&self, from: u64, length: u64) -> Option<StreamedBody> {
         let mut begun = locked(&self.0);
@@ -87,7 +87,7 @@ impl Pieces {
         Some(StreamedBody(reqwest::Body::wrap_stream(stream::poll_fn(next))))
     }
 
-    /// Nobody takes further pieces: the thread need not wait for that.
+    /// Tells that nobody takes further pieces: the thread need not wait for that.
     pub fn stop(&self) {
         locked(&self.0).receiver.close();
     }
@@ -99,7 +99,7 @@ impl Drop for Pieces {
     }
 }
 
-/// As much as fits into a piece; empty only at the end.
+/// Reads as much as fits into a piece; empty only at the end.
 pub(crate) fn read_piece(reader: &mut impl Read) -> io::Result<Bytes> {
     let mut piece = Vec::with_capacity(PIECE);
     reader.take(PIECE as u64).read_to_end(&mut piece)?;

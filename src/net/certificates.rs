@@ -64,7 +64,7 @@ impl Certificates {
         self.directories.iter().any(|directory| directory.join(server).is_dir())
     }
 
-    /// The authorities that are trusted whatever the server. There is one at least.
+    /// Returns the authorities that are trusted whatever the server. There is one at least.
     pub fn roots(&self) -> Result<Vec<CertificateDer<'static>>> {
         let roots = match self.roots.is_empty() {
             true => rustls_native_certs::load_native_certs().certs,

@@ -86,7 +86,7 @@ impl HttpClient {
         failure
     }
 
-    /// The same, with what the answer says to people.
+    /// Returns the same, with what the answer says to people.
     pub(crate) fn refusal_in_words(&self, mut answer: Response) -> Failure {
         let body = answer.read(REFUSAL_LIMIT).unwrap_or_default();
         let said = words(answer.headers(), &body).and_then(|said| repeatable(&said, &answer.secrets));

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// `Sun, 06 Nov 1994 08:49:37 GMT`, the one form that may be sent today (RFC 9110, section 5.6.7).
+/// Reads `Sun, 06 Nov 1994 08:49:37 GMT`, the one form that may be sent today (RFC 9110, section 5.6.7).
 pub(crate) fn http_date(text: &str) -> Option<SystemTime> {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let mut words = text.split_once(", ")?.1.split(' ');
@@ -15,7 +15,7 @@ pub(crate) fn http_date(text: &str) -> Option<SystemTime> {
     moment([year, month, day], clock)
 }
 
-/// `1994-11-06T08:49:37.5Z` or with an offset, in full seconds (RFC 3339).
+/// Reads `1994-11-06T08:49:37.5Z` or with an offset, in full seconds (RFC 3339).
 pub(crate) fn rfc3339(text: &str) -> Option<SystemTime> {
     let (date, time) = text.split_once(['T', 't', ' '])?;
     let mut numbers = date.splitn(3, '-').map(|number| number.parse().ok());

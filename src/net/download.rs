@@ -65,7 +65,7 @@ impl Headers {
         Headers { etag: text(ETAG), last_modified, is_settled }
     }
 
-    /// In seconds since 1970.
+    /// Returns when it was last modified, in seconds since 1970, if the server says so.
     pub fn modified(&self) -> Option<i64> {
         let since = http_date(self.last_modified.as_deref()?)?.duration_since(UNIX_EPOCH).ok()?;
         i64::try_from(since.as_secs()).ok()

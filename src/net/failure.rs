@@ -40,13 +40,13 @@ impl From<Error> for Failure {
 }
 
 impl Failure {
-    /// The server, or the way to it, failed in a manner that may pass.
+    /// Returns the failure of a server, or of the way to it, that may pass.
     pub fn passing(request: String, reason: String) -> Self {
         let error = Error::new(ErrorKind::Registry, format!("{request}: {reason}"));
         Failure { error, passing: Some(Box::new(Passing { request, reason, asked: None })) }
     }
 
-    /// The same, of what is read: what fails for good then lies in the content.
+    /// Returns the same, of what is read: what fails for good then lies in the content.
     pub fn in_content(mut self) -> Self {
         if self.passing.is_none() {
             self.error.kind = ErrorKind::Integrity;
@@ -65,7 +65,8 @@ impl Failure {
         Self::passing(request, reason)
     }
 
-    /// The request got no answer, or the answer broke off. `noun` is what the server at `url` is to people.
+    /// Returns the failure of a request that got no answer, or whose answer broke off. `noun` is what the server at `url` is to
+    /// people.
     pub(super) fn transport(request: String, url: &Url, noun: &str, source: &reqwest::Error) -> Self {
         let cause = root_cause(source);
         let host = url.host_str().unwrap_or_default();
@@ -87,7 +88,8 @@ impl Failure {
         failure
     }
 
-    /// An answer to `request` from `url` with a status that the request cannot do with, and what it `said`.
+    /// Returns the failure that is an answer to `request` from `url` with a status that the request cannot do with, and what it
+    /// `said`.
     pub(super) fn status(
         request: String,
         url: &Url,
@@ -115,7 +117,7 @@ impl Failure {
         Failure { error, passing }
     }
 
-    /// The call was ended before the request was.
+    /// Returns the failure of a request whose call was ended before it was.
     pub(super) fn stopped(request: String) -> Self {
         Error::new(ErrorKind::Registry, format!("{request}: it was stopped")).into()
     }
@@ -160,7 +162,7 @@ fn moved(from: &Url, noun: &str, location: &HeaderValue) -> String {
     }
 }
 
-/// `METHOD scheme://host/path`. The query stays out: in signed URLs it is a key to the content.
+/// Returns `METHOD scheme://host/path`. The query stays out: in signed URLs it is a key to the content.
 pub(crate) fn label(method: &Method, url: &Url) -> String {
     format!("{method} {}{}", url.origin().ascii_serialization(), url.path())
 }

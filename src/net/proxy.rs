@@ -58,7 +58,7 @@ impl Route {
         })
     }
 
-    /// The proxy on the way to `url`, with its credentials.
+    /// Returns the proxy on the way to `url`, with its credentials.
     pub fn proxy(&self, url: &Url) -> Option<&Url> {
         let proxy = if url.scheme() == "https" { &self.https } else { &self.http };
         proxy.as_ref().filter(|_| !is_loopback(url) && !self.exceptions.iter().any(|exception| exception.covers(url)))

@@ -95,7 +95,7 @@ impl<'p> Tries<'p> {
         Ok(())
     }
 
-    /// Something was gained: what failed before does not count any more.
+    /// Notes that something was gained: what failed before does not count any more.
     pub fn reset(&mut self) {
         self.failed = 0;
     }

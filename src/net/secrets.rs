@@ -22,7 +22,7 @@ impl Secrets {
         Secrets(secrets)
     }
 
-    /// `text` with `…` in place of each of them.
+    /// Returns `text` with `…` in place of each of them.
     pub fn hide(&self, text: &str) -> String {
         self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "…"))
     }

@@ -22,7 +22,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// The version of HTTP that is spoken, as ALPN has it.
 const HTTP: &[u8] = b"http/1.1";
 
-/// TLS that trusts `roots` and the authorities of `trust`, or, without roots, whatever certificate there is; and that
+/// Returns TLS that trusts `roots` and the authorities of `trust`, or, without roots, whatever certificate there is; and that
 /// shows the user's own certificate if it `is_own`: a host that the server leads to need not know who the user is.
 pub(super) fn configuration(
     roots: Option<Vec<CertificateDer<'static>>>,

@@ -15,7 +15,7 @@ pub(super) fn may_pass(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
 }
 
-/// How long an answer asks to be left alone: by `Retry-After`, or for as long as a limit's window is when nothing is
+/// Returns how long an answer asks to be left alone: by `Retry-After`, or for as long as a limit's window is when nothing is
 /// left of it (Docker Hub, `ratelimit-remaining: 0;w=21600`).
 pub(super) fn asked_wait(status: StatusCode, headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());

@@ -57,7 +57,7 @@ impl Descriptor {
         }
     }
 
-    /// The descriptor of content at hand.
+    /// Returns the descriptor of content at hand.
     pub fn of(media_type: impl Into<String>, content: &[u8]) -> Self {
         Self::new(media_type, Digest::of(content), content.len() as u64)
     }

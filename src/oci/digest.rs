@@ -20,7 +20,7 @@ impl Digest {
         finished(digest::digest(&SHA256, bytes))
     }
 
-    /// The 64 hex digits without the algorithm.
+    /// Returns the 64 hex digits without the algorithm.
     pub fn hex(&self) -> String {
         self.0.iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -135,7 +135,7 @@ impl<W: Write> HashingWriter<W> {
         HashingWriter { inner, hasher: Hasher::new(), size: 0 }
     }
 
-    /// The inner writer, and the digest and size of what `inner` has taken.
+    /// Returns the inner writer, and the digest and size of what `inner` has taken.
     pub fn finish(self) -> (W, Digest, u64) {
         (self.inner, self.hasher.finish(), self.size)
     }

@@ -111,7 +111,7 @@ impl Keyed for Referrer {
 }
 
 impl Referrer {
-    /// `descriptor`, which is its own, as lists of referrers have it: with its annotations and the type of the artifact,
+    /// Returns `descriptor`, which is its own, as lists of referrers have it: with its annotations and the type of the artifact,
     /// which is that of the config where none is given (distribution-spec 1.1, "Listing Referrers").
     pub fn listed(self, descriptor: &Descriptor) -> Descriptor {
         let kind = self.artifact_type.or(self.config.map(|config| config.media_type));

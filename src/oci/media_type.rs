@@ -26,14 +26,14 @@ pub const FIRST_SCHEMA: &str = "application/vnd.docker.distribution.manifest.v1+
 /// Docker's type of an image's configuration.
 pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 
-/// A layer that may not be given on: registries keep its descriptor, and its content is had from the descriptor's
-/// `urls` (image-spec 1.0, layer.md "Non-Distributable Layers"; docker's foreign layers).
+/// Returns whether it is a layer that may not be given on: registries keep its descriptor, and its content is had from the
+/// descriptor's `urls` (image-spec 1.0, layer.md "Non-Distributable Layers"; docker's foreign layers).
 pub fn is_nondistributable(media_type: &str) -> bool {
     media_type.starts_with("application/vnd.oci.image.layer.nondistributable.")
         || media_type.starts_with("application/vnd.docker.image.rootfs.foreign.")
 }
 
-/// OCI's name of the type of a layer that docker has another name for; all others as they are.
+/// Returns OCI's name of the type of a layer that docker has another name for; all others as they are.
 pub fn oci_layer(media_type: &str) -> String {
     const NAMES: [(&str, &str); 2] = [
         ("application/vnd.docker.image.rootfs.diff.tar", LAYER),
@@ -51,7 +51,8 @@ pub fn oci_layer(media_type: &str) -> String {
     }
 }
 
-/// A layer of files of either family, as a tar or compressed with gzip or zstd; one that may not be given on, too.
+/// Returns whether it is a layer of files of either family, as a tar or compressed with gzip or zstd; one that may not be given
+/// on, too.
 pub fn is_layer(media_type: &str) -> bool {
     const TARS: [&str; 4] = [
         LAYER,
@@ -63,17 +64,17 @@ pub fn is_layer(media_type: &str) -> bool {
     suffix.is_some_and(|suffix| matches!(suffix, "" | "+gzip" | "+zstd" | ".gzip" | ".zstd"))
 }
 
-/// An index of manifests, or docker's manifest list.
+/// Returns whether it is an index of manifests, or docker's manifest list.
 pub fn is_index(media_type: &str) -> bool {
     matches!(media_type, IMAGE_INDEX | DOCKER_MANIFEST_LIST)
 }
 
-/// An image manifest of either family.
+/// Returns whether it is an image manifest of either family.
 pub fn is_manifest(media_type: &str) -> bool {
     matches!(media_type, IMAGE_MANIFEST | DOCKER_MANIFEST)
 }
 
-/// The config of an image of either family; that of an artifact is of another type.
+/// Returns whether it is the config of an image of either family; that of an artifact is of another type.
 pub fn is_image_config(media_type: &str) -> bool {
     matches!(media_type, IMAGE_CONFIG | DOCKER_CONFIG)
 }
@@ -101,7 +102,7 @@ pub fn check_schema(what: &str, media_type: &str) -> Result<()> {
         .with_hint("push it again with docker 1.10 or later, or copy it with `skopeo copy --format oci`"))
 }
 
-/// Everything that a registry keeps under `/manifests/` and not under `/blobs/`.
+/// Returns whether it is something that a registry keeps under `/manifests/` and not under `/blobs/`.
 pub fn is_manifest_or_index(media_type: &str) -> bool {
     is_manifest(media_type) || is_index(media_type)
 }

@@ -32,7 +32,7 @@ pub type Map<V> = std::collections::BTreeMap<String, V>;
 /// manifests of 4 MiB ("Pushing Manifests"); nothing larger is portable.
 pub const MANIFEST_LIMIT: u64 = 4 << 20;
 
-/// The one JSON form of a document: compact, fields in the order of the type, maps sorted.
+/// Returns the one JSON form of a document: compact, fields in the order of the type, maps sorted.
 pub fn to_json(document: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(document).expect("the types of this module have string keys and no fallible serialiser")
 }

@@ -85,7 +85,7 @@ impl Platform {
         }
     }
 
-    /// The platform that this program was compiled for; containers are always linux.
+    /// Returns the platform that this program was compiled for; containers are always linux.
     pub fn host() -> Self {
         let (architecture, variant) = normalise(std::env::consts::ARCH, None);
         Platform::new("linux", &architecture, variant.as_deref())
@@ -119,7 +119,7 @@ impl Platform {
         Ok(stated.map(|platform| platform.completed(None)))
     }
 
-    /// The same in the spelling that names have once they are read: what an image says of itself may be another.
+    /// Returns the same in the spelling that names have once they are read: what an image says of itself may be another.
     pub fn normalised(&self) -> Platform {
         let (architecture, variant) = normalise(&self.architecture, self.variant.as_deref());
         Platform { architecture, variant, ..self.clone() }
@@ -142,7 +142,7 @@ impl Platform {
         }
     }
 
-    /// How well an image for `other` does where this platform is wanted: 0 for the same, more for a lesser one that
+    /// Returns how well an image for `other` does where this platform is wanted: 0 for the same, more for a lesser one that
     /// runs there too, none if it does not run. As containerd has it: arm takes lower variants, amd64 lower ones and then
     /// 386, arm64 then arm. `os.version` and `os.features` do not count.
     pub fn fit(&self, other: &Platform) -> Option<usize> {
@@ -172,7 +172,7 @@ impl Platform {
         all
     }
 
-    /// The target triple of compilers, with `libc` as its last part (`musl`, `gnu`); none where no such triple exists.
+    /// Returns the target triple of compilers, with `libc` as its last part (`musl`, `gnu`); none where no such triple exists.
     pub fn triple(&self, libc: &str) -> Option<String> {
         if self.os != "linux" {
             return None;

@@ -22,7 +22,7 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// `host[:port]` as in the name, `docker.io` where the name gave none.
+    /// Returns `host[:port]` as in the name, `docker.io` where the name gave none.
     pub fn registry(&self) -> &str {
         &self.registry
     }
@@ -32,7 +32,7 @@ impl Reference {
         &self.repository
     }
 
-    /// The tag, if the name gave one.
+    /// Returns the tag, if the name gave one.
     pub fn tag(&self) -> Option<&str> {
         self.tag.as_deref()
     }
@@ -42,24 +42,24 @@ impl Reference {
         self.digest
     }
 
-    /// `registry/repository`, without tag and digest.
+    /// Returns `registry/repository`, without tag and digest.
     pub fn name(&self) -> String {
         format!("{}/{}", self.registry, self.repository)
     }
 
-    /// As docker shows it: without `docker.io` and `library`, and always with a tag.
+    /// Returns it as docker shows it: without `docker.io` and `library`, and always with a tag.
     pub fn familiar(&self) -> String {
         let name = self.name();
         let short = name.strip_prefix("docker.io/library/").or_else(|| name.strip_prefix("docker.io/"));
         format!("{}:{}", short.unwrap_or(&name), self.tag.as_deref().unwrap_or("latest"))
     }
 
-    /// The same repository under another tag.
+    /// Returns the same repository under another tag.
     pub fn with_tag(&self, tag: &str) -> Self {
         Reference { tag: Some(tag.to_owned()), digest: None, ..self.clone() }
     }
 
-    /// The same repository by digest, without a tag.
+    /// Returns the same repository by digest, without a tag.
     pub fn with_digest(&self, digest: Digest) -> Self {
         Reference { tag: None, digest: Some(digest), ..self.clone() }
     }
@@ -119,7 +119,7 @@ impl fmt::Display for Reference {
     }
 }
 
-/// `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}` (distribution-spec, "Pulling manifests").
+/// Returns whether it is `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}` (distribution-spec, "Pulling manifests").
 pub fn is_valid_tag(tag: &str) -> bool {
     let word = |c: u8| c.is_ascii_alphanumeric() || c == b'_';
     tag.len() <= 128 && tag.bytes().next().is_some_and(word) && tag.bytes().all(|c| word(c) || matches!(c, b'.' | b'-'))

@@ -20,7 +20,7 @@ pub(super) fn copy_blob(
     copy_content(store.open(descriptor)?, descriptor, to, destination, progress)
 }
 
-/// The same for a layer, which has to unpack to its diff_id.
+/// Does the same for a layer, which has to unpack to its diff_id.
 pub(super) fn copy_layer(
     store: &dyn Store,
     layer: &Layer,

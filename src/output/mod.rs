@@ -58,7 +58,7 @@ pub(crate) fn write(outputs: &[Output], image: OutputImage<'_>, means: &Means<'_
     write_all(outputs, &Bundle { entries: vec![entry], left_out: None }, means)
 }
 
-/// The same with several images: what they share is written once, and no name in a layout or archive stands for any of
+/// Does the same with several images: what they share is written once, and no name in a layout or archive stands for any of
 /// them before all of them are there.
 pub(crate) fn write_all(outputs: &[Output], bundle: &Bundle<'_>, means: &Means<'_>) -> Result<Vec<Uploaded>> {
     let items = bundle.items()?;

@@ -90,22 +90,22 @@ impl Access {
         Access { pushes: true, ..self.clone() }
     }
 
-    /// The same, and to remove what is there.
+    /// Returns the same, and to remove what is there.
     pub fn delete(&self) -> Self {
         Access { pushes: true, deletes: true, ..self.clone() }
     }
 
-    /// The same, and to take blobs from the repository `other`.
+    /// Returns the same, and to take blobs from the repository `other`.
     pub fn mounting(&self, other: &str) -> Self {
         Access { other: Some(other.to_owned()), ..self.clone() }
     }
 
-    /// The same, until `stop` is ended.
+    /// Returns the same, until `stop` is ended.
     pub fn until(self, stop: &Stop) -> Self {
         Access { stop: stop.clone(), ..self }
     }
 
-    /// No more than to be let in.
+    /// Returns no more than to be let in.
     pub fn without_repository(&self) -> Self {
         Self::entry(self.place.clone())
     }
@@ -122,7 +122,7 @@ impl Access {
         self.pushes
     }
 
-    /// The user that the registry was asked as, if it has asked who we are.
+    /// Returns the user that the registry was asked as, if it has asked who we are.
     pub fn user(&self) -> Option<&str> {
         self.place.keyring.get()?.credential(self.repository()).map(Credential::user)
     }
@@ -137,7 +137,7 @@ impl Access {
         grants.entry(self.scopes().join(" ")).or_default().clone()
     }
 
-    /// None where no repository is meant.
+    /// Returns the scopes, none where no repository is meant.
     pub fn scopes(&self) -> Vec<String> {
         let actions = match (self.pushes, self.deletes) {
             (_, true) => "pull,push,delete",

@@ -11,7 +11,7 @@ use crate::oci::{Descriptor, Digest};
 use crate::store::Store;
 
 impl Repository<'_> {
-    /// The same, until `stop` is ended.
+    /// Returns the same, until `stop` is ended.
     pub fn until(mut self, stop: &Stop) -> Self {
         self.access = self.access.until(stop);
         self

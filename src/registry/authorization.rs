@@ -19,7 +19,7 @@ pub(super) struct Renewed {
 }
 
 impl Connection {
-    /// The `Authorization` that the registry has accepted before. A token that is about to expire is renewed first.
+    /// Returns the `Authorization` that the registry has accepted before. A token that is about to expire is renewed first.
     pub(super) fn authorization(&self, access: &Access) -> Option<HeaderValue> {
         let slot = access.slot();
         let mut known = locked(&slot);

@@ -20,7 +20,7 @@ impl Challenge {
         self.parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// For people: `basic authentication`, `bearer tokens of https://auth.example/token`.
+    /// Returns words for people: `basic authentication`, `bearer tokens of https://auth.example/token`.
     pub fn describe(&self) -> String {
         match (self.scheme.as_str(), self.get("realm").and_then(|realm| Url::parse(realm).ok())) {
             ("bearer", Some(realm)) => {

@@ -77,7 +77,7 @@ impl Client {
         each(items, self.parallel, &Stop::default(), work)
     }
 
-    /// The same, and returns what `work` returns for each, in their order.
+    /// Does the same, and returns what `work` returns for each, in their order.
     pub fn gather<T: Send, R: Send>(
         &self,
         items: impl IntoIterator<Item = T>,

@@ -17,7 +17,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Where the registry answers, decided at the first call.
+    /// Returns where the registry answers, decided at the first call.
     pub fn base<'a>(&self, access: &'a Access) -> Result<&'a Url, Failure> {
         access.place.base.get_or_find(|| self.decide(access))
     }
@@ -66,7 +66,7 @@ impl Connection {
         self.refusal_of(access, answer, shown)
     }
 
-    /// The same for an answer to a request that has shown who we are in its own way.
+    /// Returns the same for an answer to a request that has shown who we are in its own way.
     pub fn refusal_of(&self, access: &Access, mut answer: Response, shown: Shown) -> Failure {
         let body = answer.read(REFUSAL_LIMIT).unwrap_or_default();
         let said = said(&answer, &body);

@@ -18,7 +18,7 @@ impl Connection {
         Err(self.refusal(access, answer))
     }
 
-    /// The same for whom any answer will do.
+    /// Does the same for whom any answer will do.
     pub(super) fn converse(&self, access: &Access, request: &Request<'_>) -> Result<Response, Failure> {
         let mut shown = self.authorization(access);
         let mut answer = self.send(access, request, shown.as_ref())?;

@@ -26,7 +26,7 @@ impl Shown {
     }
 }
 
-/// The next step after an answer with `status`, in which the registry `said` something and asked for a `wait`.
+/// Returns the next step after an answer with `status`, in which the registry `said` something and asked for a `wait`.
 pub(super) fn hint(
     access: &Access,
     status: StatusCode,
@@ -66,7 +66,7 @@ pub(super) fn hint(
     }
 }
 
-/// The next step after a registry on this machine did not understand plain HTTP.
+/// Returns the next step after a registry on this machine did not understand plain HTTP.
 pub(super) fn wants_tls(registry: &str) -> String {
     format!(
         "{registry} was asked in plain HTTP, as registries on this machine are: if it wants TLS, put the certificate of the \

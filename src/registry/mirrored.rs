@@ -39,7 +39,7 @@ impl Client {
 }
 
 impl<'a> Mirrored<'a> {
-    /// The same, until `stop` is ended.
+    /// Returns the same, until `stop` is ended.
     pub fn until(self, stop: &Stop) -> Self {
         Mirrored { sources: self.sources.into_iter().map(|source| source.until(stop)).collect(), ..self }
     }

@@ -21,8 +21,8 @@ struct ReferrerPage {
 }
 
 impl Repository<'_> {
-    /// As the registry lists it; where it does not, as the index under the fallback tag does, which clients keep
-    /// ("Referrers Tag Schema").
+    /// Returns what refers to `subject`, as the registry lists it; where it does not, as the index under the fallback tag does,
+    /// which clients keep ("Referrers Tag Schema").
     pub(super) fn list_referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
         let mut url = self.attempt(|| self.url(&self.access, &format!("referrers/{}", subject.digest)))?;
         let (mut referrers, mut size) = (Vec::new(), 0);

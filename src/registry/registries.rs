@@ -87,7 +87,7 @@ impl Registries {
         }
     }
 
-    /// Where to pull an image from: its mirrors, in their order, and at the end the registry itself.
+    /// Returns where to pull an image from: its mirrors, in their order, and at the end the registry itself.
     pub fn places(&self, reference: &Reference) -> Result<Vec<ImagePlace>> {
         let name = reference.to_string();
         let insecure = self.is_insecure(&name)?;

@@ -29,7 +29,7 @@ pub struct Repository<'a> {
 }
 
 impl Client {
-    /// The repository that `reference` names, wherever its mirrors are: what is to be pushed to, and asked for what it
+    /// Returns the repository that `reference` names, wherever its mirrors are: what is to be pushed to, and asked for what it
     /// has. Nothing is sent yet. One that is blocked fails at the first request.
     pub fn repository<'a>(&'a self, reference: &Reference, progress: Progress<'a>) -> Repository<'a> {
         let insecure = self.settings.is_insecure(&reference.to_string()).unwrap_or_default();
@@ -51,14 +51,14 @@ impl Client {
 }
 
 impl Repository<'_> {
-    /// The URL of something in this repository.
+    /// Returns the URL of something in this repository.
     pub(super) fn url(&self, access: &Access, path: &str) -> Result<Url, Failure> {
         self.client.settings.is_insecure(&self.reference.to_string())?;
         let base = self.client.connection.base(access)?;
         Ok(join(base, &format!("v2/{}/{path}", self.reference.repository()))?)
     }
 
-    /// For the manifest that `name` stands for, of whatever type.
+    /// Returns a request for the manifest that `name` stands for, of whatever type.
     pub(super) fn manifest_request(
         &self,
         access: &Access,

@@ -28,7 +28,7 @@ struct TagPage {
 impl Keyed for TagPage {}
 
 impl Repository<'_> {
-    /// All tags of this repository, in the order of their bytes, each once. A repository that does not exist has none.
+    /// Returns all tags of this repository, in the order of their bytes, each once. A repository that does not exist has none.
     /// A registry that does not let its tags be listed is [`ErrorKind::Denied`] if it wants other credentials, else
     /// [`ErrorKind::Registry`].
     pub fn tags(&self) -> Result<Vec<String>> {
@@ -74,7 +74,7 @@ impl Repository<'_> {
     }
 }
 
-/// Where the page is that follows the one at `url`, by the `Link` in its answer (RFC 8288).
+/// Returns where the page is that follows the one at `url`, by the `Link` in its answer (RFC 8288).
 pub(super) fn next_page(url: &Url, answer: &Response) -> Result<Option<Url>> {
     let mut values = answer.headers().get_all(LINK).iter().filter_map(|value| value.to_str().ok());
     let Some(target) = values.find_map(next_of) else { return Ok(None) };

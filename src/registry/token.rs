@@ -28,7 +28,7 @@ const OTHER_WAY: [StatusCode; 4] =
     [StatusCode::BAD_REQUEST, StatusCode::UNAUTHORIZED, StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED];
 
 impl Connection {
-    /// A token for what `access` wants and what `challenge` asks for.
+    /// Returns a token for what `access` wants and what `challenge` asks for.
     ///
     /// A password is shown by GET, and where that is not known by POST; an identity token the other way round.
     pub(super) fn token(

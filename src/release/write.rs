@@ -10,7 +10,7 @@ pub fn write(outputs: &[Output], image: OutputImage<'_>, means: &Means<'_>) -> R
     set_tags(&output::write(outputs, image, means)?, means)
 }
 
-/// The same with several images: what they share is written once. As long as one repository or output lacks something, no
+/// Does the same with several images: what they share is written once. As long as one repository or output lacks something, no
 /// tag of any has changed.
 pub fn write_all(outputs: &[Output], bundle: &Bundle<'_>, means: &Means<'_>) -> Result<()> {
     set_tags(&output::write_all(outputs, bundle, means)?, means)

@@ -25,7 +25,7 @@ impl Sandbox {
         Self::find_on(place, None)
     }
 
-    /// As [`Sandbox::find`].
+    /// Does what [`Sandbox::find`] does.
     pub fn find_on(_place: &Path, _rung: Option<Rung>) -> Result<Sandbox> {
         let reason = Error::input("they want Linux, which this is not");
         Err(Error::new(ErrorKind::Io, UNUSABLE)

@@ -27,7 +27,7 @@ impl Graph {
         Self::read(store, root, &mut DocumentBudget::default())
     }
 
-    /// The same, where what is read counts against a budget that others may share.
+    /// Reads the same, where what is read counts against a budget that others may share.
     pub fn read(store: &dyn Store, root: &Descriptor, budget: &mut DocumentBudget) -> Result<Graph> {
         media_type::check_schema(&root.digest.to_string(), &root.media_type)?;
         if !media_type::is_manifest_or_index(&root.media_type) {

@@ -47,7 +47,7 @@ pub(super) fn open_directory(path: &Path) -> Result<OwnedFd> {
     open_no_link(path).map_err(|source| failed(path, source))
 }
 
-/// As [`open_directory`], for who has words of his own for what fails.
+/// Does what [`open_directory`] does, for who has words of his own for what fails.
 pub(super) fn open_no_link(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW;
     File::options().read(true).custom_flags(flags.bits() as i32).open(path).map(OwnedFd::from)

@@ -13,7 +13,7 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
     checked(fs::metadata(path)?.is_file(), path, OFlags::empty())
 }
 
-/// The same for one whose last name must not be a link.
+/// Does the same for one whose last name must not be a link.
 pub(super) fn open_no_link(path: &Path) -> io::Result<File> {
     checked(fs::symlink_metadata(path)?.is_file(), path, OFlags::NOFOLLOW)
 }

@@ -94,7 +94,7 @@ impl Identity {
 const READ_AT_ONCE: usize = 1 << 18;
 
 impl Content {
-    /// In bytes.
+    /// Returns the size in bytes.
     pub fn size(&self) -> u64 {
         match self {
             Content::Bytes(bytes) => bytes.len() as u64,
@@ -123,7 +123,7 @@ impl Content {
         Ok(hashing.finish().1)
     }
 
-    /// For reading it from its first byte on.
+    /// Returns what reads it from its first byte on.
     pub fn reader(&self) -> ContentReader<'_> {
         ContentReader { content: self, at: 0 }
     }
@@ -182,7 +182,7 @@ pub(super) fn unchanged(file: &File, path: &Path, identity: &Identity) -> Result
     if Identity::of(&status) == *identity { Ok(()) } else { Err(changed(path)) }
 }
 
-/// For a file that is not the one that was walked.
+/// Returns the error for a file that is not the one that was walked.
 pub(super) fn changed(path: &Path) -> Error {
     Error::input(format!("{} changed while it was read", path.display()))
         .with_hint("let whatever writes it finish first, or exclude it")

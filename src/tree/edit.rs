@@ -99,7 +99,7 @@ impl Edit {
         Ok(())
     }
 
-    /// The attributes of what is at `path`, to be changed.
+    /// Returns the attributes of what is at `path`, to be changed.
     pub fn change(&mut self, path: Vec<u8>) -> Result<&mut Attributes> {
         self.touch(&path)?;
         Ok(self.files.place(&path).attributes_mut())

@@ -66,7 +66,7 @@ pub struct Attributes {
     pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
-/// The latest time of the files among `entries`, in seconds since 1970.
+/// Returns the latest time of the files among `entries`, in seconds since 1970.
 pub fn newest(entries: &[Entry]) -> Option<i64> {
     entries
         .iter()
@@ -76,7 +76,7 @@ pub fn newest(entries: &[Entry]) -> Option<i64> {
 }
 
 impl Entry {
-    /// The bytes that follow the header in a tar; 0 for all but files.
+    /// Returns the bytes that follow the header in a tar; 0 for all but files.
     pub fn content_size(&self) -> u64 {
         match &self.kind {
             Kind::File(content) => content.size(),

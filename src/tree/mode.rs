@@ -88,7 +88,7 @@ impl fmt::Display for Mode {
 }
 
 impl Mode {
-    /// `0755` and `755` up to `07777`, or chmod's clauses, as in `u=rwX,go=rX`, `a+x`, `+t` and `g=u`.
+    /// Reads `0755` and `755` up to `07777`, or chmod's clauses, as in `u=rwX,go=rX`, `a+x`, `+t` and `g=u`.
     pub fn parse(text: &str) -> Result<Mode> {
         if text.starts_with(|c: char| c.is_ascii_digit()) {
             return octal(text).map(|bits| Mode(ModeChange::Octal(bits)));

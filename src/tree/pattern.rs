@@ -38,7 +38,7 @@ impl FromStr for Pattern {
     }
 }
 
-/// `path` as Go reads it: every byte that is no UTF-8 is U+FFFD.
+/// Returns `path` as Go reads it: every byte that is no UTF-8 is U+FFFD.
 pub(crate) fn characters(path: &[u8]) -> Cow<'_, str> {
     match str::from_utf8(path) {
         Ok(text) => Cow::Borrowed(text),
@@ -50,7 +50,7 @@ pub(crate) fn characters(path: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// Go's `filepath.Clean`: the shortest path of the same meaning; `.` if nothing is left.
+/// Returns what Go's `filepath.Clean` returns: the shortest path of the same meaning; `.` if nothing is left.
 pub(crate) fn clean(path: &str) -> String {
     let root = if path.starts_with('/') { "/" } else { "" };
     let mut parts: Vec<&str> = Vec::new();

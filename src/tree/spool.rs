@@ -22,12 +22,13 @@ pub struct Spool {
 type Make = dyn Fn() -> Result<File> + Send + Sync;
 
 impl Spool {
-    /// `tar` is the digest of the uncompressed bytes. Someone [fills](Spool::fill) it before any of it is read.
+    /// Returns one that is empty. `tar` is the digest of the uncompressed bytes. Someone [fills](Spool::fill) it before any of it
+    /// is read.
     pub fn new(tar: Digest) -> Self {
         Spool { tar, make: None, file: OnceLock::new(), making: Mutex::new(()) }
     }
 
-    /// One whose file `make` gives, which has verified all that it can: called once when a part is first read, and again
+    /// Returns one whose file `make` gives, which has verified all that it can: called once when a part is first read, and again
     /// only if it failed.
     pub fn made_by(tar: Digest, make: impl Fn() -> Result<File> + Send + Sync + 'static) -> Self {
         Spool { make: Some(Box::new(make)), ..Spool::new(tar) }

@@ -125,14 +125,15 @@ impl Key {
         self.0
     }
 
-    /// `entries` are as they were walked, without the extended attributes that files on disk have, which the layer gets or not.
+    /// Returns the key of `entries`, which are as they were walked, without the extended attributes that files on disk have,
+    /// which the layer gets or not.
     pub fn of(entries: &[Entry], has_xattrs: bool, compression: Compression) -> Key {
         let sums: Vec<Digest> = entries.par_chunks(SUMMED).map(sum).collect();
         Key(started(compression).part("entries", &sums).part("xattrs", &has_xattrs).finish())
     }
 }
 
-/// A key of what is made here, in this form.
+/// Returns a key of what is made here, in this form.
 pub fn started(compression: Compression) -> KeyBuilder {
     KeyBuilder::new(FORM).part("compression", &compression.identity())
 }

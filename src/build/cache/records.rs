@@ -47,7 +47,7 @@ impl Key {
         store.put_record(&self.digest(), &blob, &to_json(&record))
     }
 
-    /// The layer that this key led to, if the store still has it. A record that cannot be read is none.
+    /// Returns the layer that this key led to, if the store still has it. A record that cannot be read is none.
     pub fn find(&self, store: &LocalStore) -> Option<Layer> {
         let (blob, content) = store.record(&self.digest())?;
         kept(from_json("a layer's record", &content).ok()?, &blob, store)
@@ -79,7 +79,7 @@ pub fn is_certain(store: &LocalStore, layer: &Layer) -> bool {
     store.claim(&layer.descriptor) && store.diff_id(&layer.descriptor) == Some(layer.diff_id)
 }
 
-/// The blob that records are of which are of no layer in the store. One that is damaged is made anew.
+/// Returns the blob that records are of which are of no layer in the store. One that is damaged is made anew.
 pub fn marker(store: &LocalStore) -> Result<Digest> {
     let empty = Descriptor::of(media_type::EMPTY, b"{}");
     let is_whole = store.open(&empty).is_ok_and(|mut blob| io::copy(&mut blob, &mut io::sink()).is_ok());
@@ -89,14 +89,14 @@ pub fn marker(store: &LocalStore) -> Result<Digest> {
     Ok(empty.digest)
 }
 
-/// Where the last layer of a step is noted, for the next one to take over what has not changed: the step's number and
+/// Returns where the last layer of a step is noted, for the next one to take over what has not changed: the step's number and
 /// title say which. Another context may have the same place, which does no harm: blocks are found by their digests.
 pub fn place(number: usize, title: &str, compression: Compression) -> Digest {
     let encoder = compression.identity();
     KeyBuilder::new("pieces 4").part("compression", &encoder).part("number", &number).part("title", title).finish()
 }
 
-/// The layer that was noted at `place`, if the store still has its blob.
+/// Returns the layer that was noted at `place`, if the store still has its blob.
 pub fn earlier(store: &LocalStore, place: &Digest) -> Option<Earlier> {
     let (blob, content) = store.record(place)?;
     let pieces: Vec<Piece> = from_json("a layer's pieces", &content).ok()?;

@@ -57,17 +57,17 @@ struct Brought {
 }
 
 impl<'a> Bases<'a> {
-    /// What is read when `stop` is ended fails.
+    /// Returns bases of which nothing is read yet. What is read when `stop` is ended fails.
     pub fn new(options: &'a Options<'a>, pool: &'a ThreadPool, stop: Stop) -> Self {
         Bases { options, pool, stop, images: Memo::default(), spooled: Mutex::default() }
     }
 
-    /// The threads that it works on.
+    /// Returns the threads that it works on.
     pub fn pool(&self) -> &ThreadPool {
         self.pool
     }
 
-    /// The file system of `image`. Its contents are there once they were [brought](Bases::bring).
+    /// Returns the file system of `image`. Its contents are there once they were [brought](Bases::bring).
     pub fn files(&self, image: &BaseImage) -> Result<Files> {
         self.images.get(image.manifest, || {
             let layers = layers_of(image)?;
@@ -75,9 +75,9 @@ impl<'a> Bases<'a> {
         })
     }
 
-    /// The file system of `image`, as the lowest of an overlay in a directory of the store, too, if it comes to light now: what
-    /// has to be read to know it is written out at the same time. Layers that were read by earlier builds are not read for
-    /// that.
+    /// Returns the file system of `image`, as the lowest of an overlay in a directory of the store, too, if it comes to light
+    /// now: what has to be read to know it is written out at the same time. Layers that were read by earlier builds are not read
+    /// for that.
     pub fn unpacked(&self, image: &BaseImage) -> Result<(Files, Option<PendingUnpacked>)> {
         // On disk, files have another form there.
         if layer::has_one_id() {
@@ -114,7 +114,7 @@ impl<'a> Bases<'a> {
         Ok(if image.config.platform.is_windows() { windows::files(&files) } else { files })
     }
 
-    /// The file system that `layer`, which is in the local store, makes of what is `below` it.
+    /// Returns the file system that `layer`, which is in the local store, makes of what is `below` it.
     pub fn applied(&self, below: &Files, layer: &Layer) -> Result<Files> {
         let mut overlay = Overlay::over(below.clone());
         let members = self.members(std::slice::from_ref(layer))?;

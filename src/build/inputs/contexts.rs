@@ -46,7 +46,7 @@ pub struct Missing {
 }
 
 impl<'a> Contexts<'a> {
-    /// No file is looked at before `started`.
+    /// Returns `contexts`, of which no file is looked at before `started`.
     pub fn new(contexts: &'a [Context], roots: &'a [PathBuf], started: SystemTime, pool: &'a ThreadPool) -> Self {
         Contexts { contexts, roots, started, pool, walked: Memo::default() }
     }
@@ -93,7 +93,7 @@ impl Missing {
         self.left_out.iter().filter_map(move |left_out| Some((relative(&left_out.path, path)?, left_out)))
     }
 
-    /// Why there is nothing at `path`, if that is because it, or a directory on the way, is missing.
+    /// Returns why there is nothing at `path`, if that is because it, or a directory on the way, is missing.
     pub fn at(&self, path: &[u8]) -> Option<Error> {
         let found = self.left_out.iter().find(|left_out| relative(path, &left_out.path).is_some());
         found.map(|left_out| self.error(left_out))

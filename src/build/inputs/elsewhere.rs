@@ -66,7 +66,7 @@ impl<'a> Elsewhere<'a> {
         })
     }
 
-    /// The files of a commit, all of root.
+    /// Returns the files of a commit, all of root.
     pub fn repository(&self, url: &GitUrl, keep_git_dir: bool, checksum: Option<&str>) -> Result<Files> {
         self.fetched(url, keep_git_dir, checksum).map(|repository| repository.files.clone())
     }

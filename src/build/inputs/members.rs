@@ -9,7 +9,7 @@ use crate::tree::{Attributes, Kind, Time};
 /// The most that a record is taken to unpack to, in bytes: what layers may have in paths and attributes, and then some.
 const LARGEST: u64 = 1 << 30;
 
-/// `members` as bytes.
+/// Returns `members` as bytes.
 pub fn encoded(members: &[Member]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(members.len() * 96);
     for Member { path, kind, attributes } in members {
@@ -41,7 +41,7 @@ pub fn encoded(members: &[Member]) -> Vec<u8> {
     zstd::bulk::compress(&plain, 1).unwrap_or_default()
 }
 
-/// The members that became `bytes`; none if it is nothing of the kind.
+/// Returns the members that became `bytes`; none if it is nothing of the kind.
 pub fn decoded(bytes: &[u8]) -> Option<Vec<Member>> {
     let mut plain = Vec::new();
     let decoder = zstd::stream::read::Decoder::new(bytes).ok().filter(|_| !bytes.is_empty())?;

@@ -73,7 +73,7 @@ pub struct Inputs<'a> {
 }
 
 impl<'a> Inputs<'a> {
-    /// Work that is under way when `stop` is ended fails.
+    /// Returns the inputs of a build. Work that is under way when `stop` is ended fails.
     pub fn new(plan: &'a Plan, options: &'a Options<'a>, pool: &'a ThreadPool, stop: &Stop) -> Self {
         let started = SystemTime::now();
         Inputs {

@@ -42,7 +42,7 @@ impl<'a> Roots<'a> {
         Roots { options, images: Memo::default(), changed: Mutex::default() }
     }
 
-    /// The file system of `image`. Where its layers are read for the first time, that is the only one.
+    /// Returns the file system of `image`. Where its layers are read for the first time, that is the only one.
     pub fn image(&self, image: &BaseImage, bases: &Bases<'_>) -> Result<Arc<DiskRoot>> {
         self.images.get(image.manifest, || {
             let (files, unpacked) = bases.unpacked(image)?;
@@ -108,7 +108,7 @@ impl<'a> Roots<'a> {
 }
 
 impl DiskRoot {
-    /// A root without anything in it.
+    /// Returns a root without anything in it.
     pub fn empty() -> Arc<DiskRoot> {
         Arc::new(DiskRoot { files: Files::new(), lowers: Vec::new(), key: Digest::of(b"") })
     }

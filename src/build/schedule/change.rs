@@ -101,7 +101,7 @@ impl Schedule<'_, '_> {
         (self.inputs.options.progress)(Event::CommandKnown { command, step });
     }
 
-    /// What `layer`, which is known, or none has made of what is `below`.
+    /// Returns what `layer`, which is known, or none has made of what is `below`.
     pub(super) fn read_back(&self, below: Files, layer: Option<&Layer>) -> Result<StepChange> {
         let files = match layer {
             Some(layer) => self.inputs.bases.applied(&below, layer)?,

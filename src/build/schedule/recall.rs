@@ -20,7 +20,7 @@ use crate::store::Store;
 use crate::sync::locked;
 
 impl Schedule<'_, '_> {
-    /// What the step to `state` is known by on all machines; none if it is on none but this one, or nobody
+    /// Returns what the step to `state` is known by on all machines; none if it is on none but this one, or nobody
     /// is asked or told.
     pub(super) fn portable(&self, state: usize) -> Result<Option<PortableMark>> {
         let (_, work, below, from) = self.step(state)?;
@@ -46,7 +46,7 @@ impl Schedule<'_, '_> {
         Ok(Some(PortableMark { key: Some(Key::of_parts(key)), parts }))
     }
 
-    /// What another machine says of the step to `state`; none if nobody knows, or need be asked.
+    /// Returns what another machine says of the step to `state`; none if nobody knows, or need be asked.
     pub(super) fn ask(&self, state: usize) -> Option<FoundStep> {
         let key = {
             let slot = &locked(&self.ledger).slots[state];

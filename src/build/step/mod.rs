@@ -161,7 +161,7 @@ pub enum Leaves {
     OverBelow,
 }
 
-/// The kind of a step; none for one that does nothing.
+/// Returns the kind of a step; none for one that does nothing.
 pub fn work(work: &Work) -> Option<&dyn Doing> {
     match work {
         Work::Nothing => None,

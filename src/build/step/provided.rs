@@ -15,7 +15,7 @@ pub struct Provided {
 }
 
 impl Provided {
-    /// The files of `provider`; those of a stage are `from`.
+    /// Returns the files of `provider`; those of a stage are `from`.
     pub fn of(provider: &Provider, from: Option<&Files>, inputs: &Inputs<'_>) -> Result<Self> {
         Ok(match provider {
             Provider::Context(number) => Provided::of_context(*number, &inputs.contexts)?,
@@ -30,7 +30,7 @@ impl Provided {
         })
     }
 
-    /// The files of the context of that place in the plan.
+    /// Returns the files of the context of that place in the plan.
     pub fn of_context(number: usize, contexts: &Contexts<'_>) -> Result<Self> {
         let context = contexts.get(number)?;
         let (files, title) = (context.files.clone(), context.title.clone());
@@ -54,7 +54,7 @@ impl Provided {
         }
     }
 
-    /// What `pattern` stands for among them.
+    /// Returns what `pattern` stands for among them.
     pub fn matched(&self, pattern: &str) -> Result<Vec<Matched<'_>>> {
         matched(&self.files, pattern, &self.title).map_err(|error| match error.kind {
             ErrorKind::NotFound => self.missing.at(from_root(pattern).as_bytes()).unwrap_or(error),

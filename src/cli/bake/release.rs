@@ -155,7 +155,7 @@ pub struct SystemRelease<'a> {
 }
 
 impl<'a> SystemRelease<'a> {
-    /// The record is kept in `file`.
+    /// Returns a release whose record is kept in `file`.
     pub fn new(
         releases: &'a [TargetRelease],
         immutable: bool,

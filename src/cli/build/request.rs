@@ -233,7 +233,7 @@ impl BuildRequest<'_> {
         BaseOptions { store, client, pull: self.build.base.pull(), contexts, reach: recipe.reach(), progress }
     }
 
-    /// `planned` is called once there is a plan.
+    /// Plans the build; `planned` is called once there is a plan.
     pub(super) fn resolve(
         &self,
         environment: &Environment,

@@ -256,7 +256,7 @@ impl Pull {
         (count.done < count.all).then_some(count)
     }
 
-    /// The bytes of all that is pulled.
+    /// Returns the bytes of all that is pulled.
     pub fn size(&self) -> u64 {
         self.size
     }

@@ -18,7 +18,7 @@ pub type TakePart<'a> = dyn FnMut(&[u8], u64) -> Result<()> + 'a;
 const PART: u64 = 256 << 10;
 
 impl<'a> FileContent<'a> {
-    /// The next `size` bytes of `tar`.
+    /// Returns the next `size` bytes of `tar`.
     pub fn new(tar: &'a mut dyn Read, size: u64, failed: &'a dyn Fn(io::Error) -> Error) -> Self {
         FileContent { content: tar.take(size), failed }
     }

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 
 use crate::tree::Time;
 
-/// A number in a header's field: octal digits between spaces and NULs, or base 256 behind a first bit that is set, as
+/// Reads a number in a header's field: octal digits between spaces and NULs, or base 256 behind a first bit that is set, as
 /// GNU writes what does not fit. An empty field is 0.
 pub fn number(field: &[u8]) -> Option<i128> {
     let (first, rest) = field.split_first()?;
@@ -23,12 +23,12 @@ pub fn number(field: &[u8]) -> Option<i128> {
     })
 }
 
-/// A number in a pax record.
+/// Reads a number in a pax record.
 pub fn decimal(digits: &[u8]) -> Option<i128> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// A time in a pax record: decimal seconds, with a fraction of which nine digits count.
+/// Reads a time in a pax record: decimal seconds, with a fraction of which nine digits count.
 pub fn time(text: &[u8]) -> Option<Time> {
     let text = std::str::from_utf8(text).ok()?;
     let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
@@ -46,7 +46,7 @@ pub fn time(text: &[u8]) -> Option<Time> {
 
 pub type PaxRecord<'a> = (&'a [u8], &'a [u8]);
 
-/// The record that `bytes` begins with, and what follows it.
+/// Returns the record that `bytes` begins with, and what follows it.
 pub fn record(bytes: &[u8]) -> Option<(PaxRecord<'_>, &[u8])> {
     let space = bytes.iter().position(|byte| *byte == b' ')?;
     let length = usize::try_from(decimal(&bytes[..space])?).ok()?;
@@ -56,7 +56,7 @@ pub fn record(bytes: &[u8]) -> Option<(PaxRecord<'_>, &[u8])> {
     Some(((&record[..equals], &record[equals + 1..]), rest))
 }
 
-/// Base 64, with padding or without: libarchive writes none.
+/// Decodes base 64, with padding or without: libarchive writes none.
 pub fn decoded(value: &[u8]) -> Option<Vec<u8>> {
     STANDARD_NO_PAD.decode(value).or_else(|_| STANDARD.decode(value)).ok()
 }

@@ -105,7 +105,7 @@ pub(super) fn read_one(
     })
 }
 
-/// The blob of a layer of files; what else a manifest may list as a layer is refused.
+/// Returns the blob of a layer of files; what else a manifest may list as a layer is refused.
 pub(super) fn opened<'a>(descriptor: &Descriptor, open: &Open<'a>) -> Result<Box<dyn Read + Send + 'a>> {
     if !media_type::is_layer(&descriptor.media_type) {
         let kind = descriptor.media_type.escape_debug();
@@ -131,7 +131,7 @@ pub(super) struct TarStream {
 }
 
 impl TarStream {
-    /// As many as `threads` decompress what can be decompressed side by side.
+    /// Starts to read the tar in `blob`. As many as `threads` decompress what can be decompressed side by side.
     pub fn start<'scope, 'a: 'scope>(
         scope: &'scope Scope<'scope, '_>,
         layer: Digest,
@@ -221,7 +221,7 @@ pub const ZSTD_SKIPPABLE: [u8; 3] = [0x2a, 0x4d, 0x18];
 /// its highest level uses. It is memory that the frame's author decides about.
 pub const ZSTD_WINDOW: u32 = 27;
 
-/// The tar in `blob`. What the bytes look like decides and not the media type, which is often wrong; containerd does the
+/// Returns the tar in `blob`. What the bytes look like decides and not the media type, which is often wrong; containerd does the
 /// same, and the diff_id tells whether it was right.
 pub fn decompressed<'a>(mut blob: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     let mut magic = Vec::with_capacity(ZSTD_MAGIC.len());
@@ -239,7 +239,7 @@ pub fn decompressed<'a>(mut blob: impl Read + 'a) -> io::Result<Box<dyn Read + '
     })
 }
 
-/// The media type of a layer that begins with `magic`, at least four bytes if there are as many: as [`decompressed`] reads
+/// Returns the media type of a layer that begins with `magic`, at least four bytes if there are as many: as [`decompressed`] reads
 /// it.
 pub fn media_type_of(magic: &[u8]) -> &'static str {
     match Packing::of(magic) {

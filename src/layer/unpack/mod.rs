@@ -128,7 +128,7 @@ impl Directories {
         self
     }
 
-    /// As [`finish`](Self::finish), but for `directory` alone.
+    /// Does what [`finish`](Self::finish) does, but for `directory` alone.
     pub fn finish_one(&self, path: &[u8], directory: BorrowedFd<'_>, shown: &Path) -> Result<()> {
         match self.0.get(path) {
             Some(attributes) => {

@@ -43,8 +43,8 @@ pub fn unpack_all(
     staged.arrange(&put_together(members, layers)?, layers)
 }
 
-/// The first half of [`unpack_all`]: reads `layers`, and returns the members of each and what came to disk of them. All digests
-/// hold by then.
+/// Reads `layers`, which is the first half of [`unpack_all`], and returns the members of each and what came to disk of them. All
+/// digests hold by then.
 pub fn stage(
     owners: Owners,
     layers: &[Layer],
@@ -237,7 +237,7 @@ impl Aside {
 }
 
 impl Staged {
-    /// The second half of [`unpack_all`]: makes what is on disk `files`, which the members of `layers` make; nothing of them
+    /// Makes, as the second half of [`unpack_all`], what is on disk `files`, which the members of `layers` make; nothing of them
     /// may be changed by then, but some may be left out.
     pub fn arrange(mut self, files: &Files, layers: &[Layer]) -> Result<Unpacked> {
         let survey = Survey::of(files, layers)?;

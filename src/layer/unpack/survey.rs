@@ -53,8 +53,8 @@ impl<'t> Wanted<'t> {
 }
 
 impl<'t> Survey<'t> {
-    /// Contents that lie in one of `layers` are had from there, even if they have been unpacked before: nobody says that all
-    /// of the layer was. Fails for a file whose content is neither there nor elsewhere.
+    /// Returns every path of `files`. Contents that lie in one of `layers` are had from there, even if they have been unpacked
+    /// before: nobody says that all of the layer was. Fails for a file whose content is neither there nor elsewhere.
     pub fn of(files: &'t Files, layers: &[Layer]) -> Result<Self> {
         let mut survey = Survey {
             directories: Vec::new(),

@@ -61,7 +61,7 @@ pub enum Omission {
 }
 
 impl UnpackRoot {
-    /// All goes into the open directory `root`, which errors call `shown`.
+    /// Returns what all goes into: the open directory `root`, which errors call `shown`.
     pub fn new(root: BorrowedFd<'_>, shown: &Path, owners: Owners) -> Result<Self> {
         let root = root.try_clone_to_owned().map_err(|source| Error::io("open", shown, source))?;
         let is_root = owners == Owners::OfLayers && geteuid().is_root() && !has_one_id();
@@ -74,14 +74,14 @@ impl UnpackRoot {
         &self.root
     }
 
-    /// As [`set`](Self::set), and tells of what was left out.
+    /// Does what [`set`](Self::set) does, and tells of what was left out.
     pub fn settle(&self, object: impl AsFd, path: &[u8], attributes: &Attributes, mode: u32) -> Result<()> {
         let left_out = self.set(object, path, attributes, mode)?;
         self.leave_out(Omission::Xattr, path, left_out);
         Ok(())
     }
 
-    /// As [`settle`](Self::settle), for a file that is new.
+    /// Does what [`settle`](Self::settle) does, for a file that is new.
     pub fn settle_file(&self, file: impl AsFd, Place { path, node }: &Place<'_>) -> Result<()> {
         let attributes = node.attributes();
         self.leave_out_ids(path, attributes);
@@ -234,7 +234,7 @@ impl<'a> Cursor<'a> {
         Cursor { target, path: Vec::new(), directory: None }
     }
 
-    /// The directory that `path` is in, and its name there; the root is `.` in itself.
+    /// Returns the directory that `path` is in, and its name there; the root is `.` in itself.
     pub fn parent<'p>(&mut self, path: &'p [u8]) -> Result<(BorrowedFd<'_>, &'p [u8])> {
         let (parent, name) = if path.is_empty() { (path, &b"."[..]) } else { split(path) };
         let target = self.target;

@@ -22,7 +22,7 @@ pub(super) struct Batches<T> {
 }
 
 impl<T> Batches<T> {
-    /// `item` has so many `bytes` of content.
+    /// Sends `item`, which has so many `bytes` of content.
     pub fn send(&mut self, item: T, bytes: usize) {
         self.batch.push(item);
         self.bytes += bytes;

@@ -64,7 +64,7 @@ impl Compression {
         format!("{self}, {encoder}, {FORM}")
     }
 
-    /// The descriptor of a layer that is stored in this way. It says which encoder made the blob, so that a later build
+    /// Returns the descriptor of a layer that is stored in this way. It says which encoder made the blob, so that a later build
     /// which finds the layer in an image knows whether its own would be the same.
     pub fn descriptor(self, digest: Digest, size: u64) -> Descriptor {
         let mut descriptor = Descriptor::new(self.media_type(), digest, size);
@@ -170,7 +170,7 @@ impl BlockEncoder {
         !matches!(self, BlockEncoder::None)
     }
 
-    /// The longest that a block of `length` bytes can become.
+    /// Returns the longest that a block of `length` bytes can become.
     pub fn bound(&mut self, length: usize) -> usize {
         match self {
             BlockEncoder::None => 0,

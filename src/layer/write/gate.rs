@@ -29,7 +29,7 @@ pub struct Buffers {
 }
 
 impl Buffers {
-    /// For blocks that compress to `compressed` bytes at most.
+    /// Returns a gate for blocks that compress to `compressed` bytes at most.
     pub fn new(compressed: usize) -> Self {
         Buffers { tar: Plain::new(), blob: vec![0; compressed] }
     }

@@ -142,12 +142,12 @@ impl<'a, W: Write> Making<'a, W> {
         Ok(Made { tar, blob }.going_on(Arc::new(vec![table]), geometry))
     }
 
-    /// How its blocks are stored: other encoders make the index of eStargz than what is before it.
+    /// Returns how its blocks are stored: other encoders make the index of eStargz than what is before it.
     pub fn compression(&self) -> Compression {
         self.compression
     }
 
-    /// How many blocks there are to process.
+    /// Returns how many blocks there are to process.
     pub fn blocks(&self) -> usize {
         self.geometry.blocks.len()
     }

@@ -59,7 +59,7 @@ struct OpenLayer<'a, W> {
 }
 
 impl<'a, W: Write + Send> Writer<'a, W> {
-    /// One that so many `threads` are to serve: what it keeps in memory grows with their number.
+    /// Returns one that so many `threads` are to serve: what it keeps in memory grows with their number.
     pub fn new(compression: Compression, threads: usize, progress: Progress<'a>) -> Self {
         // A few more blocks than threads keep everyone busy while a chain waits for a slow block.
         let bound = BlockEncoder::new(compression).bound(Plain::LONGEST);
@@ -68,7 +68,7 @@ impl<'a, W: Write + Send> Writer<'a, W> {
         Writer { compression, times: TimePrecision::default(), progress, gate: Arc::new(Gate::new(buffers)), layers }
     }
 
-    /// The same, for layers whose times are told to the nanosecond, as far as their entries have them so.
+    /// Returns the same, for layers whose times are told to the nanosecond, as far as their entries have them so.
     pub fn with_exact_times(mut self) -> Self {
         self.times = TimePrecision::Exact;
         self

@@ -55,7 +55,7 @@ pub struct Earlier {
 }
 
 impl Earlier {
-    /// `pieces` say where things are in `blob`; each is checked before it is used.
+    /// Returns an earlier layer, in whose `blob` `pieces` say where things are. Each is checked before it is used.
     pub fn new(blob: File, pieces: Vec<Piece>) -> Self {
         Earlier { blob, pieces: pieces.into_iter().map(|piece| (piece.block, piece)).collect() }
     }

@@ -39,7 +39,7 @@ impl EngineProgram {
         self.succeed(kind, arguments, &ended)
     }
 
-    /// The same, with what `write` writes on its standard input.
+    /// Does the same, with what `write` writes on its standard input.
     pub(super) fn feed(
         &self,
         kind: EngineKind,

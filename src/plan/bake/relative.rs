@@ -37,7 +37,7 @@ pub(super) fn resolve(definition: &mut BakeDefinition, services: &[&BakeFile]) {
     definition.places = places;
 }
 
-/// The directory of a file; empty for one that lies in the working directory, and for standard input.
+/// Returns the directory of a file; empty for one that lies in the working directory, and for standard input.
 pub(super) fn directory(file: &str) -> &str {
     file.rsplit_once('/').map_or("", |(directory, _)| if directory.is_empty() { "/" } else { directory })
 }

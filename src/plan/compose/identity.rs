@@ -3,7 +3,7 @@
 use super::node::{NodeValue, YamlNode};
 use crate::error::{Error, Result};
 
-/// What stands before the `=`.
+/// Returns what stands before the `=`.
 pub fn named(node: &YamlNode) -> Result<String> {
     match node.text() {
         Some(text) => Ok(text.split('=').next().unwrap_or_default().to_owned()),
@@ -11,7 +11,7 @@ pub fn named(node: &YamlNode) -> Result<String> {
     }
 }
 
-/// The whole of a port that is not published.
+/// Returns the whole of a port that is not published.
 pub fn exposed(node: &YamlNode) -> Result<String> {
     match &node.value {
         NodeValue::Text(text) => Ok(text.clone()),
@@ -22,7 +22,7 @@ pub fn exposed(node: &YamlNode) -> Result<String> {
     }
 }
 
-/// The path of a file of variables.
+/// Returns the path of a file of variables.
 pub fn variable_file(node: &YamlNode) -> Result<String> {
     match (node.text(), node.text_of("path")) {
         (Some(path), _) | (None, Some(path)) => Ok(path.to_owned()),
@@ -33,12 +33,12 @@ pub fn variable_file(node: &YamlNode) -> Result<String> {
     }
 }
 
-/// Where a secret is mounted.
+/// Returns where a secret is mounted.
 pub fn secret(node: &YamlNode) -> Result<String> {
     Ok(mounted("/run/secrets/", node))
 }
 
-/// Where a config is mounted.
+/// Returns where a config is mounted.
 pub fn config(node: &YamlNode) -> Result<String> {
     Ok(mounted("/", node))
 }
@@ -48,7 +48,7 @@ fn mounted(directory: &str, node: &YamlNode) -> String {
     node.text_of("target").map_or_else(|| format!("{directory}{source}"), str::to_owned)
 }
 
-/// Where a device is in the container.
+/// Returns where a device is in the container.
 pub fn device(node: &YamlNode) -> Result<String> {
     if let Some(text) = node.text() {
         let mut parts = text.split(':');
@@ -62,7 +62,7 @@ pub fn device(node: &YamlNode) -> Result<String> {
     }
 }
 
-/// Where a mount is.
+/// Returns where a mount is.
 pub fn mount(node: &YamlNode) -> Result<String> {
     if node.text().is_some() {
         let long = super::mount::long(node.clone())?;
@@ -78,8 +78,8 @@ pub fn mount(node: &YamlNode) -> Result<String> {
     }
 }
 
-/// A port: on which address and port of the machine it is, and which it is. A published port that is a number is another one than
-/// one that is text, as with compose.
+/// Returns the port: on which address and port of the machine it is, and which it is. A published port that is a number is
+/// another one than one that is text, as with compose.
 pub fn port(node: &YamlNode) -> Result<String> {
     if node.mapping().is_none() {
         return Ok(node.scalar().unwrap_or_default());

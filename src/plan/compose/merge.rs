@@ -209,7 +209,7 @@ pub fn as_pairs(node: &YamlNode) -> Vec<YamlNode> {
     }
 }
 
-/// The mapping of a build: text is its context.
+/// Returns the mapping of a build: text is its context.
 pub fn as_build(node: YamlNode) -> YamlNode {
     match &node.value {
         NodeValue::Text(_) => {
@@ -220,7 +220,7 @@ pub fn as_build(node: YamlNode) -> YamlNode {
     }
 }
 
-/// The mapping of a list of names, each with what `with` makes for it.
+/// Returns the mapping of a list of names, each with what `with` makes for it.
 pub fn as_names(node: YamlNode, with: fn(&YamlNode) -> YamlNode) -> YamlNode {
     let Some(values) = node.list() else { return node };
     if !values.iter().all(|value| value.text().is_some()) {
@@ -233,13 +233,13 @@ pub fn as_names(node: YamlNode, with: fn(&YamlNode) -> YamlNode) -> YamlNode {
     node.with(NodeValue::Mapping(values.iter().map(entry).collect()))
 }
 
-/// What a dependency is that is only named.
+/// Returns what a dependency is that is only named.
 pub fn started(node: &YamlNode) -> YamlNode {
     let required = node.with(NodeValue::Boolean(true));
     node.with_entries([("condition", node.with_text("service_started")), ("required", required)])
 }
 
-/// What a network is that is only named.
+/// Returns what a network is that is only named.
 pub fn nothing(node: &YamlNode) -> YamlNode {
     node.with(NodeValue::Null)
 }

@@ -105,7 +105,7 @@ fn split(text: &str) -> Vec<&str> {
     parts
 }
 
-/// `SOURCE[:TARGET[:PERMISSIONS]]` is a device.
+/// Reads `SOURCE[:TARGET[:PERMISSIONS]]` as a device.
 pub fn device(node: YamlNode) -> Result<YamlNode> {
     let Some(text) = node.text() else { return Ok(node) };
     let mut parts = text.split(':');
@@ -123,7 +123,7 @@ pub fn device(node: YamlNode) -> Result<YamlNode> {
     ]))
 }
 
-/// Text is a command for a shell.
+/// Reads text as a command for a shell.
 pub fn health_test(node: YamlNode) -> Result<YamlNode> {
     match node.text() {
         Some(_) => Ok(node.with(NodeValue::List(vec![node.with_text("CMD-SHELL"), node.clone()]))),

@@ -26,7 +26,7 @@ pub fn resolve(text: &str) -> NodeValue {
     }
 }
 
-/// A number of 64 bits with the prefixes that Go knows; one that begins with 0 is octal.
+/// Reads a number of 64 bits with the prefixes that Go knows; one that begins with 0 is octal.
 pub fn integer(text: &str) -> Option<i128> {
     let (is_negative, digits) = match text.strip_prefix('-') {
         Some(digits) => (true, digits),

@@ -55,7 +55,7 @@ impl Shape {
     }
 }
 
-/// The error for a value of another kind.
+/// Returns the error for a value of another kind.
 pub fn unfit(node: &YamlNode, at: &KeyTrail<'_>, wanted: &str) -> Error {
     let error = Error::input(format!("{at} is {}, but it must be {wanted}", node.kind()));
     if node.is_null() { node.blame_key(error) } else { node.blame(error) }

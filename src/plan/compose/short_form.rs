@@ -4,7 +4,7 @@ use super::merge::{as_build, as_names, nothing, started};
 use super::node::{NodeMapping, NodeValue, YamlNode};
 use crate::error::{Error, Result};
 
-/// Text is the words of a shell's line.
+/// Reads text as the words of a shell's line.
 pub fn command(node: YamlNode) -> Result<YamlNode> {
     match &node.value {
         NodeValue::Text(text) => {
@@ -84,12 +84,12 @@ fn words(text: &str) -> Option<Vec<String>> {
     quote.is_none().then_some(words)
 }
 
-/// Text is the context.
+/// Reads text as the context.
 pub fn build(node: YamlNode) -> Result<YamlNode> {
     Ok(as_build(node))
 }
 
-/// Text is the source.
+/// Reads text as the source.
 pub fn source(node: YamlNode) -> Result<YamlNode> {
     match node.text() {
         Some(_) => Ok(node.with_entries([("source", node.clone())])),
@@ -97,7 +97,7 @@ pub fn source(node: YamlNode) -> Result<YamlNode> {
     }
 }
 
-/// A list of names is a mapping of dependencies; each has to be there unless it says otherwise.
+/// Reads a list of names as a mapping of dependencies; each has to be there unless it says otherwise.
 pub fn dependencies(node: YamlNode) -> Result<YamlNode> {
     let mut node = as_names(node, started);
     for dependency in node.mapping_mut().into_iter().flat_map(NodeMapping::values_mut) {
@@ -109,12 +109,12 @@ pub fn dependencies(node: YamlNode) -> Result<YamlNode> {
     Ok(node)
 }
 
-/// A list of names is a mapping with nothing of each.
+/// Reads a list of names as a mapping with nothing of each.
 pub fn networks(node: YamlNode) -> Result<YamlNode> {
     Ok(as_names(node, nothing))
 }
 
-/// Text, and each text of a list, is the path of a file that has to be there.
+/// Reads text, and each text of a list, as the path of a file that has to be there.
 pub fn variable_files(node: YamlNode) -> Result<YamlNode> {
     let values = match &node.value {
         NodeValue::List(values) => values.clone(),
@@ -135,7 +135,7 @@ pub fn variable_files(node: YamlNode) -> Result<YamlNode> {
     Ok(node.with(NodeValue::List(values.into_iter().map(file).collect())))
 }
 
-/// Text is the service.
+/// Reads text as the service.
 pub fn extends(node: YamlNode) -> Result<YamlNode> {
     match node.text() {
         Some(_) => Ok(node.with_entries([("service", node.clone())])),
@@ -143,7 +143,7 @@ pub fn extends(node: YamlNode) -> Result<YamlNode> {
     }
 }
 
-/// One value is a list of it.
+/// Reads one value as a list of it.
 pub fn texts(node: YamlNode) -> Result<YamlNode> {
     match node.scalar() {
         Some(_) => Ok(node.with(NodeValue::List(vec![node.clone()]))),
@@ -151,7 +151,7 @@ pub fn texts(node: YamlNode) -> Result<YamlNode> {
     }
 }
 
-/// The same, without what is empty.
+/// Reads the same, without what is empty.
 pub fn addresses(node: YamlNode) -> Result<YamlNode> {
     let mut node = texts(node)?;
     if let NodeValue::List(values) = &mut node.value {
@@ -160,7 +160,7 @@ pub fn addresses(node: YamlNode) -> Result<YamlNode> {
     Ok(node)
 }
 
-/// A limit without keys of one's own.
+/// Reads a limit without keys of one's own.
 pub fn limit(mut node: YamlNode) -> Result<YamlNode> {
     if let Some(mapping) = node.mapping_mut() {
         mapping.retain(|key, _| !key.starts_with("x-"));
@@ -168,7 +168,7 @@ pub fn limit(mut node: YamlNode) -> Result<YamlNode> {
     Ok(node)
 }
 
-/// A truth is the word for it.
+/// Reads a truth as the word for it.
 pub fn worded(node: YamlNode) -> Result<YamlNode> {
     match node.scalar() {
         Some(text) => Ok(node.with_text(text)),
@@ -176,7 +176,7 @@ pub fn worded(node: YamlNode) -> Result<YamlNode> {
     }
 }
 
-/// `all` is any number of devices of any driver.
+/// Reads `all` as any number of devices of any driver.
 pub fn gpus(node: YamlNode) -> Result<YamlNode> {
     match node.text() {
         Some("all") => Ok(node.with(NodeValue::List(vec![node.with_entries([("count", node.clone())])]))),
@@ -184,7 +184,7 @@ pub fn gpus(node: YamlNode) -> Result<YamlNode> {
     }
 }
 
-/// A list of `KEY=VALUE` is a mapping.
+/// Reads a list of `KEY=VALUE` as a mapping.
 pub fn pairs(node: YamlNode) -> Result<YamlNode> {
     let Some(values) = node.list() else { return Ok(node) };
     let mut mapping = NodeMapping::new();
@@ -199,12 +199,12 @@ pub fn pairs(node: YamlNode) -> Result<YamlNode> {
     Ok(node.with(NodeValue::Mapping(mapping)))
 }
 
-/// What is read and kept nowhere.
+/// Returns nothing of what is read and kept nowhere.
 pub fn nothing_of(node: YamlNode) -> Result<YamlNode> {
     Ok(node.with(NodeValue::Null))
 }
 
-/// A list of `default` and `ID=PATH` is a mapping.
+/// Reads a list of `default` and `ID=PATH` as a mapping.
 pub fn agents(node: YamlNode) -> Result<YamlNode> {
     let Some(values) = node.list() else { return Ok(node) };
     let mut mapping = NodeMapping::new();
@@ -223,7 +223,7 @@ pub fn agents(node: YamlNode) -> Result<YamlNode> {
     Ok(node.with(NodeValue::Mapping(mapping)))
 }
 
-/// A mapping of agents as a list of `ID` and `ID=PATH`.
+/// Returns a mapping of agents as a list of `ID` and `ID=PATH`.
 pub fn agent_list(node: YamlNode) -> Result<YamlNode> {
     let agent = |(name, path): (&String, &YamlNode)| match path.text().filter(|path| !path.is_empty()) {
         Some(text) => path.with_text(format!("{name}={text}")),
@@ -233,7 +233,7 @@ pub fn agent_list(node: YamlNode) -> Result<YamlNode> {
     Ok(node.with(NodeValue::List(agents)))
 }
 
-/// `NAME:ADDRESS`, `NAME=ADDRESS` or a mapping, as a sorted list of `NAME=ADDRESS`.
+/// Returns `NAME:ADDRESS`, `NAME=ADDRESS` or a mapping, as a sorted list of `NAME=ADDRESS`.
 pub fn hosts(node: YamlNode) -> Result<YamlNode> {
     let mut hosts = Vec::new();
     for (name, addresses) in node.mapping().into_iter().flatten() {
@@ -266,7 +266,7 @@ fn host(name: &str, address: &str, node: &YamlNode) -> Result<YamlNode> {
     Ok(node.with_text(format!("{name}={address}")))
 }
 
-/// `external: {name: NAME}` is external, and has that name.
+/// Reads `external: {name: NAME}`, which is external, and has that name.
 pub fn external(mut node: YamlNode) -> Result<YamlNode> {
     let Some(external) = node.get("external").filter(|external| external.mapping().is_some()).cloned() else {
         return Ok(node);

@@ -88,7 +88,7 @@ impl<'a> Evaluator<'a> {
         Ok(value)
     }
 
-    /// The same where a failure does not matter. That costs as well, for the place of each is looked for in the file.
+    /// Returns the same where a failure does not matter. That costs as well, for the place of each is looked for in the file.
     pub fn attempted(&self, expression: &Expression, locals: &Locals<'_>) -> Result<Value> {
         let result = self.value(expression, locals);
         if result.is_err() {

@@ -53,7 +53,7 @@ pub fn read_template(text: &str, place: &dyn Fn(usize, usize) -> BakePlace) -> R
     Syntax { source: text, place }.template(parsed.iter(), TemplateText::Lines, place(0, text.len()))
 }
 
-/// What the parser says, as an error.
+/// Returns what the parser says, as an error.
 pub fn refused(error: &parser::Error, place: &dyn Fn(usize, usize) -> BakePlace) -> Error {
     let at = error.location().offset();
     let said = error.message();

@@ -100,7 +100,7 @@ fn image_for<'a>(
     image_of(&offered, platform).map(|image| (other, image))
 }
 
-/// The place of the image for `platform` among those for `offered`: the only one serves for any.
+/// Returns the place of the image for `platform` among those for `offered`: the only one serves for any.
 pub(super) fn image_of(offered: &[&str], platform: &str) -> Option<usize> {
     let at = offered.iter().position(|own| *own == platform);
     at.or((offered.len() == 1).then_some(0))

@@ -30,7 +30,7 @@ pub(super) struct File {
 }
 
 impl File {
-    /// An empty one where there is none.
+    /// Reads the file, an empty one where there is none.
     pub fn read(path: &Path) -> Result<File> {
         let text = match read_regular(path) {
             Ok(text) => text,
@@ -73,7 +73,7 @@ impl File {
         done
     }
 
-    /// The helper for whatever of `names` is named first, else the one for all registries.
+    /// Returns the helper for whatever of `names` is named first, else the one for all registries.
     pub fn helper(&self, names: [&str; 2]) -> Option<&str> {
         let own = self.document.member("credHelpers");
         let own = own.and_then(|helpers| names.iter().find_map(|name| helpers.get(name)));
@@ -85,7 +85,7 @@ impl File {
         auths.into_iter().flat_map(|auths| &auths.0).map(|(name, entry)| (name.as_str(), entry))
     }
 
-    /// `None` for the empty entries that docker leaves for what its helpers keep.
+    /// Returns `None` for the empty entries that docker leaves for what its helpers keep.
     pub fn credential(&self, name: &str, entry: &Json) -> Result<Option<Credential>> {
         let text = |key: &str| entry.as_object()?.member(key)?.as_str().filter(|text| !text.is_empty());
         if let Some(token) = text("registrytoken") {

@@ -19,7 +19,7 @@ pub(super) enum Json {
 pub(super) struct JsonObject(pub Vec<(String, Json)>);
 
 impl Json {
-    /// The text of a string.
+    /// Returns the text of a string.
     pub fn as_str(&self) -> Option<&str> {
         if let Json::Plain(value) = self { value.as_str() } else { None }
     }
@@ -58,7 +58,7 @@ impl JsonObject {
         self.get(self.written(key)).filter(|value| !matches!(value, Json::Plain(Value::Null)))
     }
 
-    /// The same to be changed.
+    /// Returns the same, to be changed.
     pub fn member_mut(&mut self, key: &str) -> Option<&mut Json> {
         let written = self.written(key).to_owned();
         self.get_mut(&written).filter(|value| !matches!(value, Json::Plain(Value::Null)))

@@ -30,7 +30,7 @@ pub enum Credential {
 }
 
 impl Credential {
-    /// For people; not secret.
+    /// Returns the user, for people; it is not secret.
     pub fn user(&self) -> &str {
         match self {
             Credential::Basic { user, .. } => user,
@@ -56,7 +56,7 @@ impl fmt::Debug for Credential {
 pub struct Keyring(pub(super) Vec<(String, Credential)>);
 
 impl Keyring {
-    /// The credential for a repository, or that for all of the registry if `repository` is none.
+    /// Returns the credential for a repository, or that for all of the registry if `repository` is none.
     pub fn credential(&self, repository: Option<&str>) -> Option<&Credential> {
         let repository = repository.unwrap_or_default();
         let covers = |path: &str| {

@@ -43,7 +43,7 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// No credentials, and no place to keep any.
+    /// Returns no credentials, and no place to keep any.
     pub fn none() -> Self {
         Self::from_docker_config(None)
     }
@@ -53,7 +53,7 @@ impl Credentials {
         Credentials { directory, auth_files: Vec::new(), search_path: None }
     }
 
-    /// And these files, each of which may be missing. They are only read.
+    /// Adds these files, each of which may be missing. They are only read.
     pub fn with_auth_files(self, auth_files: Vec<PathBuf>) -> Self {
         Credentials { auth_files, ..self }
     }
@@ -63,7 +63,7 @@ impl Credentials {
         Credentials { search_path: Some(search_path.into()), ..self }
     }
 
-    /// The credentials for a registry, `docker.io` or a `host[:port]`.
+    /// Returns the credentials for a registry, `docker.io` or a `host[:port]`.
     pub fn find(&self, registry: &str) -> Result<Keyring> {
         let mut keyring = Keyring::default();
         if let Some(file) = self.config()? {

@@ -64,7 +64,7 @@ impl<'scope, 'env> StreamedContent<'scope, 'env> {
         }
     }
 
-    /// A body of `length` bytes from byte `from` on. Where that is not what is read next, the blob is read again from
+    /// Returns a body of `length` bytes from byte `from` on. Where that is not what is read next, the blob is read again from
     /// its first byte, for it is verified as a whole.
     pub fn body(&self, from: u64, length: u64) -> Result<StreamedBody> {
         let mut reading = self.reading.borrow_mut();

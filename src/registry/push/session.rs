@@ -43,7 +43,7 @@ pub(super) struct Refusal {
 }
 
 impl Session {
-    /// The upload that the answer to a POST opens.
+    /// Returns the upload that the answer to a POST opens.
     pub fn opened(answer: &Response) -> Result<Session> {
         let least = answer.headers().get("oci-chunk-min-length").and_then(|value| value.to_str().ok()?.parse().ok());
         Ok(Session { url: location(answer)?, offset: 0, least: least.unwrap_or(0) })
@@ -82,7 +82,7 @@ impl Repository<'_> {
         Ok(None)
     }
 
-    /// The session, at the offset that the registry reports; none where it cannot tell, or has nothing.
+    /// Returns the session, at the offset that the registry reports; none where it cannot tell, or has nothing.
     pub(super) fn stand(&self, access: &Access, session: &Session, size: u64) -> Result<Option<Session>, Failure> {
         // Those who do not know the question answer it with anything; another host may want no such request at all.
         const UNKNOWN: &[StatusCode] = &[StatusCode::INTERNAL_SERVER_ERROR, StatusCode::NOT_IMPLEMENTED];

@@ -39,7 +39,7 @@ pub(super) struct Making<'a> {
 }
 
 impl<'a> Making<'a> {
-    /// `lowers` is empty and has room for all lower directories.
+    /// Returns a root that is to be made. `lowers` is empty and has room for all lower directories.
     pub(super) fn new(lowers: &'a mut Vec<OwnedFd>, stubs: &'a mut Stubs, report: BorrowedFd<'a>) -> Self {
         Making { root: None, upper: None, work: None, known: [None, None, None], lowers, stubs, report }
     }

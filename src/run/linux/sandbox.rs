@@ -64,7 +64,7 @@ impl Sandbox {
         Self::find_on(place, None)
     }
 
-    /// As [`Sandbox::find`], but on `rung` alone if there is one.
+    /// Does what [`Sandbox::find`] does, but on `rung` alone if there is one.
     pub fn find_on(place: &Path, rung: Option<Rung>) -> Result<Sandbox> {
         let (mut failed, mut unserved): (Vec<(Rung, Error)>, _) = (Vec::new(), None);
         for way in WAYS.into_iter().filter(|way| rung.is_none_or(|rung| rung == way.rung)) {

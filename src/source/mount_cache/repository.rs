@@ -27,7 +27,7 @@ pub struct MountRepository<'a> {
 }
 
 impl<'a> MountRepository<'a> {
-    /// Nothing is asked yet.
+    /// Returns a repository of which nothing is asked yet.
     pub fn open(reference: Reference, client: &'a OnDemand, progress: Progress<'a>) -> Result<Self> {
         let repository = client.client()?.repository(&reference, progress);
         Ok(MountRepository { reference, client, repository, progress, writer: ArtifactWriter::default() })

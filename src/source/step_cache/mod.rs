@@ -137,7 +137,7 @@ impl<'a> StepCache<'a> {
         !self.sources.is_empty() && !self.is_distrusted.load(Ordering::Relaxed)
     }
 
-    /// From now on nothing is looked for: what was found has turned out to be wrong.
+    /// Ends all looking from now on: what was found has turned out to be wrong.
     pub fn distrust(&self) {
         self.is_distrusted.store(true, Ordering::Relaxed);
         locked(&self.noted).clear();

@@ -108,7 +108,7 @@ impl OpenPlace<'_> {
         }
     }
 
-    /// The repository that has its layers, if it is one.
+    /// Returns the repository that has its layers, if it is one.
     pub fn origin(&self) -> Option<&Reference> {
         match self {
             OpenPlace::Registry(repository) => Some(repository.reference()),

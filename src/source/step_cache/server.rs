@@ -76,7 +76,8 @@ impl fmt::Debug for ServerUrl {
 }
 
 impl<'a> StepServer<'a> {
-    /// Nothing is asked yet. Fails where it would be spoken to without TLS, and neither is on this machine nor may be.
+    /// Returns a server of which nothing is asked yet. Fails where it would be spoken to without TLS, and neither is on this
+    /// machine nor may be.
     pub fn open(url: &ServerUrl, client: &'a OnDemand, progress: Progress<'a>) -> Result<Self> {
         let (mut base, title) = (url.0.clone(), url.to_string());
         let own = take_user(&mut base)?.map(|header| Authorization { header, owner: base.clone() });

@@ -43,7 +43,7 @@ impl<'a> Source<'a> {
         Source { title, open, is_off: AtomicBool::new(false), has: Mutex::default() }
     }
 
-    /// The place, if it is one that entries may be written to.
+    /// Returns the place, if it is one that entries may be written to.
     pub fn place(&self) -> Option<&StepPlace> {
         match &self.open {
             OpenSource::Entries(place, _) => Some(place),
@@ -82,7 +82,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// The repository that has a layer, if it is in one.
+    /// Returns the repository that has a layer, if it is in one.
     pub fn origin(&self, descriptor: &Descriptor) -> Option<&Reference> {
         match &self.open {
             OpenSource::Entries(_, open) => open.origin(),

@@ -114,8 +114,8 @@ impl PendingDirectory {
         self.keep_and(destination, &mut |_, _, _| Ok(()))
     }
 
-    /// As [`keep`](Self::keep). If the destination was there, `arrived` is told of each directory once it is there, by its
-    /// path: one of a whole tree that was moved, or one that was there before, when all that goes into it has.
+    /// Does what [`keep`](Self::keep) does. If the destination was there, `arrived` is told of each directory once it is there,
+    /// by its path: one of a whole tree that was moved, or one that was there before, when all that goes into it has.
     pub fn keep_and(self, destination: &Path, arrived: &mut Arrived<'_>) -> Result<()> {
         let failed = |source| Error::io("create", destination, source);
         let mut live = live();

@@ -35,7 +35,7 @@ impl PendingFile {
         Self::begin(parent, directory, Mode::from_raw_mode(0o666)) // less the umask
     }
 
-    /// The same for a file that only its owner may read and write, whatever the umask.
+    /// Returns the same for a file that only its owner may read and write, whatever the umask.
     pub fn private_within(parent: &Arc<OwnedFd>, directory: &Path) -> Result<Self> {
         let mode = Mode::RUSR | Mode::WUSR;
         let private = Self::begin(parent, directory, mode)?;
@@ -104,7 +104,7 @@ impl PendingFile {
         self.moved(destination, true).map_err(|source| Error::io("write", destination, source))
     }
 
-    /// The same where nothing may be replaced. Returns whether it has its name: not if anything stands there.
+    /// Does the same where nothing may be replaced. Returns whether it has its name: not if anything stands there.
     pub fn keep_new(self, destination: &Path) -> Result<bool> {
         match self.moved(destination, false) {
             Ok(()) => Ok(true),

@@ -5,8 +5,9 @@ use std::str::Chars;
 
 use regex::Regex;
 
-/// All of a path, as Go's `regexp` reads `written` between `^` and `$`. moby brings patterns there nearly as they stand, so
-/// `|`, `{2}`, `^`, `\d` and `[[:alpha:]]` mean there what they mean to Go, and `[*]` is a set of `[`, `^` and `/`, then `*`, then `]`.
+/// Returns an expression for all of a path, as Go's `regexp` reads `written` between `^` and `$`. moby brings patterns there
+/// nearly as they stand, so `|`, `{2}`, `^`, `\d` and `[[:alpha:]]` mean there what they mean to Go, and `[*]` is a set of `[`,
+/// `^` and `/`, then `*`, then `]`.
 ///
 /// None for what Go refuses, and for `\B`, `\C`, `\p`, `\P` and `\Q`, which nobody means by them.
 pub(super) fn translated(written: &str) -> Option<Regex> {

@@ -24,7 +24,7 @@ pub struct Results<'a> {
 pub type FoundResult = Option<Descriptor>;
 
 impl<'a> Results<'a> {
-    /// Nothing is asked yet.
+    /// Returns the place of results, of which nothing is asked yet.
     pub fn new(plan: &'a SharedPlan, client: &'a Client, progress: Progress<'a>) -> Self {
         Results { plan, digest: plan.digest(), client, progress }
     }
@@ -35,7 +35,7 @@ impl<'a> Results<'a> {
         self.client.gather(nodes, |node| self.find(node))
     }
 
-    /// The same, of manifests that every repository of their targets has.
+    /// Finds the same, of manifests that every repository of their targets has.
     pub fn find_whole(&self, nodes: &[&PlanNode]) -> Result<Vec<FoundResult>> {
         self.client.gather(nodes, |node| match self.find(node)? {
             Some(manifest) if self.is_whole(node, &manifest)? => Ok(Some(manifest)),

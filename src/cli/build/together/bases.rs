@@ -76,7 +76,7 @@ impl<'a> BaseStores<'a> {
         self.stores.iter().flat_map(|(_, store)| store.found_names()).collect()
     }
 
-    /// As [`BaseStore::fetch`], for what any of them has found.
+    /// Fetches as [`BaseStore::fetch`] does, for what any of them has found.
     pub fn fetch(&self, blobs: &[Descriptor], parallel: usize) -> Result<()> {
         self.stores.iter().try_for_each(|(_, store)| store.fetch(blobs, parallel))
     }

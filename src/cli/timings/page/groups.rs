@@ -40,7 +40,7 @@ impl<'a> Groups<'a> {
         }
     }
 
-    /// The class that gives a step its colour.
+    /// Returns the class that gives a step its colour.
     pub fn colour(&self, step: &StepReport) -> String {
         match self.of(step)[..] {
             [only] => Self::colour_of(only),
@@ -48,12 +48,12 @@ impl<'a> Groups<'a> {
         }
     }
 
-    /// The class of the colour of a group.
+    /// Returns the class of the colour of a group.
     pub fn colour_of(group: usize) -> String {
         format!("g{}", group % COLOURS)
     }
 
-    /// The name of the group of a step.
+    /// Returns the name of the group of a step.
     pub fn name(&self, step: &StepReport) -> &'a str {
         match self.of(step)[..] {
             [only] => self.names.get(only).copied().unwrap_or_default(),
@@ -62,7 +62,7 @@ impl<'a> Groups<'a> {
         }
     }
 
-    /// The attributes by which the script finds a step: its groups, its verdict and its time.
+    /// Returns the attributes by which the script finds a step: its groups, its verdict and its time.
     pub fn attributes(&self, step: &StepReport) -> String {
         let groups: Vec<String> = self.of(step).iter().map(ToString::to_string).collect();
         format!(

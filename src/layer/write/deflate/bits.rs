@@ -9,7 +9,7 @@ pub struct BitWriter<'a> {
 }
 
 impl<'a> BitWriter<'a> {
-    /// `out` has room for all that will be written and 8 bytes more.
+    /// Returns a writer into `out`, which has room for all that will be written and 8 bytes more.
     pub fn new(out: &'a mut [u8]) -> Self {
         BitWriter { out, written: 0, bits: 0, count: 0 }
     }

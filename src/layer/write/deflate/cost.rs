@@ -28,7 +28,7 @@ impl Worth {
         long_alone: false,
     };
 
-    /// Where symbols occur as in `counts`.
+    /// Returns what symbols cost where they occur as in `counts`.
     pub fn of(counts: &Counts) -> Self {
         let (literals, lengths) = counts.literals.split_at(END_OF_BLOCK);
         let (literal_count, length_count) = (sum(literals), sum(lengths));

@@ -9,7 +9,7 @@ pub struct Codes<const N: usize> {
 }
 
 impl<const N: usize> Codes<N> {
-    /// The shortest for symbols that occur so often, none longer than `longest` bits. At least two symbols get one: not
+    /// Returns the shortest codes for symbols that occur so often, none longer than `longest` bits. At least two symbols get one: not
     /// every reader takes a code of one symbol, which leaves codes unused.
     pub fn new(counts: &[u32; N], longest: usize) -> Self {
         let mut sorted: Vec<(u32, usize)> = counts

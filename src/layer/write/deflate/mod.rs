@@ -35,7 +35,7 @@ pub enum Deflater {
 }
 
 impl Deflater {
-    /// `level` is 1 to 12; beyond that it is the nearest.
+    /// Returns an encoder whose `level` is 1 to 12; beyond that it is the nearest.
     pub fn new(level: i32) -> Self {
         match effort(level) {
             Some(effort) => Deflater::Own(Box::new(Encoder::new(effort))),
@@ -48,7 +48,7 @@ impl Deflater {
         effort(level).is_none()
     }
 
-    /// The longest that a piece of `length` bytes can become, or a member: what a member has around its stream is longer
+    /// Returns the longest that a piece of `length` bytes can become, or a member: what a member has around its stream is longer
     /// than the marker of a piece.
     pub fn bound(&mut self, length: usize) -> usize {
         match self {
@@ -76,7 +76,7 @@ impl Deflater {
         }
     }
 
-    /// As [`piece`](Self::piece), but a whole gzip member (RFC 1952, 2.3): no time, unknown system.
+    /// Does what [`piece`](Self::piece) does, but for a whole gzip member (RFC 1952, 2.3): no time, unknown system.
     pub fn member(&mut self, plain: &Plain, out: &mut [u8]) -> usize {
         match self {
             Deflater::Own(encoder) => {

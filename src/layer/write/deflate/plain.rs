@@ -21,7 +21,7 @@ impl Plain {
     /// The zeros behind it.
     const AHEAD: usize = 128;
 
-    /// None yet. Memory that no piece has needed is reserved only.
+    /// Returns none yet. Memory that no piece has needed is reserved only.
     pub fn new() -> Self {
         let bytes = vec![0; size_of::<Surrounded>()].into_boxed_slice();
         Plain { bytes: bytes.try_into().expect("it has this length"), length: 0 }

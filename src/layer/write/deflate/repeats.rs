@@ -65,7 +65,7 @@ impl Repeats {
         }
     }
 
-    /// For another piece.
+    /// Forgets all, for another piece.
     pub fn clear(&mut self) {
         // The rest is not looked at before it is entered.
         self.last_four.fill(0);
@@ -74,7 +74,7 @@ impl Repeats {
         self.long_alone = false;
     }
 
-    /// The first position from `from` on at which a repeat begins, or `end`.
+    /// Returns the first position from `from` on at which a repeat begins, or `end`.
     #[inline(always)]
     pub fn next(&mut self, plain: &Surrounded, from: usize, end: usize) -> usize {
         let mut at = from;
@@ -96,7 +96,7 @@ impl Repeats {
         self.found >> (at % GROUP) & 1 != 0
     }
 
-    /// The longest repeat that is found at `at`, an entered position with eight bytes from there on, if it is longer than
+    /// Returns the longest repeat that is found at `at`, an entered position with eight bytes from there on, if it is longer than
     /// `floor`, which is 3 or more; at most `limit` bytes.
     #[inline(always)]
     pub fn longest(&self, plain: &Surrounded, at: usize, floor: usize, limit: usize, effort: Effort) -> Repeat {

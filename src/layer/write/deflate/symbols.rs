@@ -49,12 +49,12 @@ pub fn length_symbol(length: usize) -> usize {
     END_OF_BLOCK + usize::from(LENGTH_SYMBOLS[length.min(LONGEST)])
 }
 
-/// The shortest of the lengths that a symbol above [`END_OF_BLOCK`] stands for.
+/// Returns the shortest of the lengths that a symbol above [`END_OF_BLOCK`] stands for.
 pub fn length_base(symbol: usize) -> usize {
     usize::from(LENGTH_BASES[symbol - END_OF_BLOCK - 1])
 }
 
-/// How many bits behind a symbol say which of its lengths it is; none behind literals.
+/// Returns how many bits behind a symbol say which of its lengths it is; none behind literals.
 pub fn length_extra(symbol: usize) -> u32 {
     match symbol {
         265..=284 => (symbol as u32 - 261) / 4,
@@ -72,7 +72,7 @@ pub fn distance_symbol(distance: usize) -> usize {
     2 * magnitude as usize + (distance >> (magnitude - 1) & 1)
 }
 
-/// The shortest of the distances that a symbol stands for.
+/// Returns the shortest of the distances that a symbol stands for.
 #[inline(always)]
 pub fn distance_base(symbol: usize) -> usize {
     match symbol {
@@ -81,7 +81,7 @@ pub fn distance_base(symbol: usize) -> usize {
     }
 }
 
-/// How many bits behind a symbol say which of its distances it is.
+/// Returns how many bits behind a symbol say which of its distances it is.
 #[inline(always)]
 pub fn distance_extra(symbol: usize) -> u32 {
     (symbol as u32 / 2).saturating_sub(1)

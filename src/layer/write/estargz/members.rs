@@ -36,7 +36,7 @@ pub struct Chunk {
 }
 
 impl Members {
-    /// No trailer ends this tar: that of the TOC does, which follows.
+    /// Returns the members of `entries`. No trailer ends this tar: that of the TOC does, which follows.
     pub fn of(entries: &[Entry], times: TimePrecision) -> Result<Members> {
         reserved::check(entries)?;
         let heads: Vec<u64> = entries.par_iter().map(|entry| header_size(entry, times)).collect::<Result<_>>()?;
@@ -66,12 +66,12 @@ impl Members {
 }
 
 impl Chunk {
-    /// It is all that the file has.
+    /// Returns whether it is all that the file has.
     pub fn is_whole(&self) -> bool {
         self.offset == 0 && self.is_last
     }
 
-    /// Where it is in its block.
+    /// Returns where it is in its block.
     pub fn range(&self) -> Range<usize> {
         0..self.length as usize
     }

@@ -39,7 +39,7 @@ pub fn landmark(level: i32, placed: &mut Placed) -> Result<(Vec<u8>, Vec<u8>)> {
     Ok((tar, blob))
 }
 
-/// The last entry of the tar, and the digest of its content, the TOC. That is in memory whole: a few hundred bytes for
+/// Returns the last entry of the tar, and the digest of its content, the TOC. That is in memory whole: a few hundred bytes for
 /// each entry and each chunk.
 ///
 /// `chunks` are those of `entries`, and all of them are placed.
@@ -55,7 +55,7 @@ pub fn annotations(toc: Digest, size: u64) -> Map<String> {
     annotations.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
-/// The blob's last 51 bytes ("Footer"): a gzip member (RFC 1952, 2.3) that holds one empty stored block and says in its
+/// Returns the blob's last 51 bytes ("Footer"): a gzip member (RFC 1952, 2.3) that holds one empty stored block and says in its
 /// extra field at which `offset` the TOC's member begins.
 pub fn footer(offset: u64) -> Vec<u8> {
     let mut footer = vec![0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 255];

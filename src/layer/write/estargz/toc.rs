@@ -14,7 +14,7 @@ use crate::oci::{Digest, to_json};
 use crate::plan::label::rfc3339;
 use crate::tree::{Entry, Kind};
 
-/// The TOC. `chunks` are those of `entries`, whose names are UTF-8, and all of them are placed.
+/// Returns the TOC. `chunks` are those of `entries`, whose names are UTF-8, and all of them are placed.
 pub fn json(entries: &[Entry], chunks: &[Chunk], placed: &Placed) -> Arc<[u8]> {
     let mut size = 0;
     write(entries, chunks, placed, |part| size += part.len());

@@ -95,43 +95,43 @@ impl Function {
 }
 
 impl Parameter {
-    /// May be null.
+    /// Returns the same, which may be null.
     pub const fn or_null(self) -> Parameter {
         Parameter { allows_null: true, ..self }
     }
 }
 
-/// A value of any type.
+/// Returns a parameter for a value of any type.
 pub const fn any(name: &'static str) -> Parameter {
     Parameter { name, kind: ParameterKind::Any, allows_null: false }
 }
 
-/// `true` or `false`.
+/// Returns a parameter for `true` or `false`.
 pub const fn bool(name: &'static str) -> Parameter {
     Parameter { name, kind: ParameterKind::Bool, allows_null: false }
 }
 
-/// A number.
+/// Returns a parameter for a number.
 pub const fn number(name: &'static str) -> Parameter {
     Parameter { name, kind: ParameterKind::Number, allows_null: false }
 }
 
-/// Text.
+/// Returns a parameter for text.
 pub const fn string(name: &'static str) -> Parameter {
     Parameter { name, kind: ParameterKind::String, allows_null: false }
 }
 
-/// A list of any one type.
+/// Returns a parameter for a list of any one type.
 pub const fn list(name: &'static str) -> Parameter {
     Parameter { name, kind: ParameterKind::ListOfAny, allows_null: false }
 }
 
-/// A list of text.
+/// Returns a parameter for a list of text.
 pub const fn strings(name: &'static str) -> Parameter {
     Parameter { name, kind: ParameterKind::ListOfStrings, allows_null: false }
 }
 
-/// A set of any one type.
+/// Returns a parameter for a set of any one type.
 pub const fn set(name: &'static str) -> Parameter {
     Parameter { name, kind: ParameterKind::SetOfAny, allows_null: false }
 }

@@ -19,7 +19,7 @@ const TERMINAL: &CStr = c"tty";
 const DIRECTORIES: [(&CStr, u32); 3] = [(c"pts", 0o755), (c"shm", 0o1777), (c"mqueue", 0o1777)];
 
 impl Arranged {
-    /// Where devices cannot be made or used, and calls are answered, files stand for them.
+    /// Adds the system's devices. Where devices cannot be made or used, and calls are answered, files stand for them.
     pub(super) fn add_system(&mut self, is_serving: bool) -> Result<()> {
         // As with docker, an image has directories for what its commands had there.
         for path in [c"/proc", c"/dev", c"/sys"] {

@@ -96,17 +96,17 @@ const OF_FILES: u64 = Right::Chown as u64
 const UNLIMITED: u64 = Right::Chown as u64 | Right::Override as u64 | Right::Owner as u64 | Right::KeepSetId as u64;
 
 impl Rights {
-    /// Those of root, of which `all` are all.
+    /// Returns those of root, of which `all` are all.
     pub(super) const fn of_root(all: u64) -> Rights {
         Rights { permitted: all, effective: all, inheritable: 0, ambient: 0, bound: all, are_kept: false }
     }
 
-    /// Those of others.
+    /// Returns those of others.
     pub(super) const fn none(all: u64) -> Rights {
         Rights { permitted: 0, effective: 0, ..Rights::of_root(all) }
     }
 
-    /// What a program has that `user` starts; who is another by its file takes no ambient ones along (capabilities(7),
+    /// Returns what a program has that `user` starts; who is another by its file takes no ambient ones along (capabilities(7),
     /// "Transformation of capabilities during execve()").
     pub(super) fn of_program(self, user: &Ids, is_another: bool) -> Rights {
         let ambient = if is_another { 0 } else { self.ambient };
@@ -116,7 +116,7 @@ impl Rights {
         Rights { permitted, effective, ambient, are_kept: false, ..self }
     }
 
-    /// As capset(2).
+    /// Returns what capset(2) makes of them.
     pub(super) fn set(self, effective: u64, permitted: u64, inheritable: u64) -> Result<Rights, Errno> {
         let is_within = |set: u64, other: u64| set & !other == 0;
         let may_add = self.effective & Right::SetCapabilities as u64 != 0;
@@ -168,7 +168,7 @@ impl Ids {
         [self.real, self.effective, self.saved].contains(&id)
     }
 
-    /// As setuid(2) and setgid(2).
+    /// Returns what setuid(2) and setgid(2) make of them.
     pub(super) fn set(&self, id: u32, may: bool) -> Result<Ids, Errno> {
         match id {
             SAME => Err(Errno::INVAL),
@@ -178,7 +178,7 @@ impl Ids {
         }
     }
 
-    /// As setreuid(2) and setregid(2).
+    /// Returns what setreuid(2) and setregid(2) make of them.
     pub(super) fn set_real_effective(&self, real: u32, effective: u32, may: bool) -> Result<Ids, Errno> {
         let may_real = real == SAME || may || real == self.real || real == self.effective;
         if !may_real || !(effective == SAME || may || self.has(effective)) {
@@ -197,7 +197,7 @@ impl Ids {
         Ok(Ids { file: ids.effective, ..ids })
     }
 
-    /// As setresuid(2) and setresgid(2).
+    /// Returns what setresuid(2) and setresgid(2) make of them.
     pub(super) fn set_all(&self, real: u32, effective: u32, saved: u32, may: bool) -> Result<Ids, Errno> {
         if [real, effective, saved].iter().any(|id| *id != SAME && !may && !self.has(*id)) {
             return Err(Errno::PERM);
@@ -207,7 +207,7 @@ impl Ids {
         Ok(Ids { real: or(real, self.real), effective, saved: or(saved, self.saved), file: effective })
     }
 
-    /// As setfsuid(2) and setfsgid(2), which fail without a word.
+    /// Returns what setfsuid(2) and setfsgid(2) make of them, which fail without a word.
     pub(super) fn set_file(&self, id: u32, may: bool) -> Ids {
         let may = id != SAME && (may || self.has(id) || id == self.file);
         Ids { file: if may { id } else { self.file }, ..*self }
@@ -222,7 +222,7 @@ impl Ids {
 }
 
 impl Identity {
-    /// `all` are the rights that root has.
+    /// Returns the identity of a command's first process, run by `user`. `all` are the rights that root has.
     pub(super) fn of(user: &User, all: u64) -> Identity {
         Identity {
             user: Ids::all(user.id),
@@ -263,12 +263,12 @@ impl Identity {
         self.rights.effective & if is_another_for_files { !OF_FILES } else { u64::MAX }
     }
 
-    /// Whether it may do with all files what it likes, and makes them as root.
+    /// Returns whether it may do with all files what it likes, and makes them as root.
     pub(super) fn is_unlimited(&self) -> bool {
         self.user.file == 0 && self.usable() & UNLIMITED == UNLIMITED
     }
 
-    /// Whether it may go through every directory.
+    /// Returns whether it may go through every directory.
     pub(super) fn searches_all(&self) -> bool {
         self.has(Right::Override) || self.has(Right::ReadSearch)
     }
@@ -283,7 +283,7 @@ impl Identity {
         identity
     }
 
-    /// Whether it may change the ids of users or groups as it likes.
+    /// Returns whether it may change the ids of users or groups as it likes.
     pub(super) fn may_set(&self, whose: Whose) -> bool {
         self.has(match whose {
             Whose::User => Right::SetUser,
@@ -291,17 +291,17 @@ impl Identity {
         })
     }
 
-    /// Whether modes of files keep it from nothing.
+    /// Returns whether modes of files keep it from nothing.
     pub(super) fn overrides(&self) -> bool {
         self.has(Right::Override)
     }
 
-    /// Whether what it makes is root's.
+    /// Returns whether what it makes is root's.
     pub(super) fn makes_as_root(&self) -> bool {
         self.user.file == 0 && self.group.file == 0
     }
 
-    /// Whether it is of that group, for files.
+    /// Returns whether it is of that group, for files.
     pub(super) fn is_in(&self, group: u32) -> bool {
         self.group.file == group || self.groups.contains(&group)
     }
@@ -318,7 +318,7 @@ pub(super) struct Identities {
 }
 
 impl Identities {
-    /// `first` is that of the command, and `all` are the rights that root has.
+    /// Returns those of a command. `first` is that of the command, and `all` are the rights that root has.
     pub(super) fn new(first: Identity, all: u64) -> Identities {
         // The one before the command is root.
         let before = Identity::of(&User::default(), all);

@@ -92,12 +92,12 @@ impl List {
         bytes
     }
 
-    /// Whether it names someone but root.
+    /// Returns whether it names someone but root.
     pub(super) fn is_foreign(&self) -> bool {
         self.0.iter().any(|entry| matches!(entry.tag, USER | GROUP) && entry.id != 0)
     }
 
-    /// The permissions that it stands for; none if it lacks what each must have.
+    /// Returns the permissions that it stands for; none if it lacks what each must have.
     pub(super) fn mode(&self) -> Option<u32> {
         let may = |tag| self.0.iter().find(|entry| entry.tag == tag).map(|entry| entry.may & 7);
         let group = may(OWNING_GROUP)?;
@@ -122,13 +122,14 @@ impl List {
         self
     }
 
-    /// What a file has of it, as the list that its directory gives to what is made there, if it is made with `mode`.
+    /// Returns what a file has of it, as the list that its directory gives to what is made there, if it is made with `mode`.
     pub(super) fn limited_to(self, mode: u32) -> Option<List> {
         let mode = self.mode()? & mode;
         Some(self.with_mode(mode))
     }
 
-    /// Whether `identity`, who is not the owner of the file, may do what `wanted` says; the file has that mode and that group.
+    /// Returns whether `identity`, who is not the owner of the file, may do what `wanted` says; the file has that mode and that
+    /// group.
     pub(super) fn permits(&self, (mode, group): (u32, u32), identity: &Identity, wanted: u32) -> bool {
         let mask = if self.0.iter().any(|entry| entry.tag == MASK) { mode >> 3 & 7 } else { 7 };
         let named = self.0.iter().find(|entry| entry.tag == USER && entry.id == identity.user.file);

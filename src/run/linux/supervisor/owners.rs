@@ -43,7 +43,7 @@ impl Status {
         })
     }
 
-    /// Whether `identity` may do with `object`, which this is the status of, what `wanted` says, of the bits 4, 2 and 1.
+    /// Returns whether `identity` may do with `object`, which this is the status of, what `wanted` says, of the bits 4, 2 and 1.
     pub(super) fn permits(&self, object: BorrowedFd<'_>, identity: &Identity, wanted: u32) -> Result<bool, Errno> {
         let is_directory = self.kind == FileType::Directory;
         if identity.has(Right::Override) && (wanted & EXECUTE == 0 || is_directory || self.mode & 0o111 != 0) {
@@ -64,24 +64,24 @@ impl Status {
         Ok(bits & wanted == wanted)
     }
 
-    /// Whether it is neither `identity`'s nor that of the directory that it is in: what is shared may hold such.
+    /// Returns whether it is neither `identity`'s nor that of the directory that it is in: what is shared may hold such.
     pub(super) fn is_of_others(&self, directory: &Status, identity: &Identity) -> bool {
         ![identity.user.file, directory.kept.user].contains(&self.kept.user)
     }
 
-    /// Whether it is `identity`'s, or as good as that.
+    /// Returns whether it is `identity`'s, or as good as that.
     pub(super) fn is_of(&self, identity: &Identity) -> bool {
         identity.user.file == self.kept.user || identity.has(Right::Owner)
     }
 }
 
-/// Whether a directory of this mode is everybody's, and what is in it is not.
+/// Returns whether a directory of this mode is everybody's, and what is in it is not.
 pub(super) fn is_shared(mode: u32) -> bool {
     const SHARED: u32 = libc::S_ISVTX | libc::S_IWOTH;
     mode & SHARED == SHARED
 }
 
-/// Whether the mode of `object` says all: it has no list.
+/// Returns whether the mode of `object` says all: it has no list.
 pub(super) fn has_no_more_than_its_mode(object: BorrowedFd<'_>) -> bool {
     let mut names = [0; 1024];
     let Ok(length) = listxattr(own_link(object).as_c_str(), &mut names[..]) else { return false };
@@ -106,7 +106,7 @@ fn value(path: &CStr, name: &CStr, follows: bool) -> Option<Vec<u8>> {
     value.get(..length).map(<[u8]>::to_vec)
 }
 
-/// Whether anything is kept of what is at `path`. It only looks.
+/// Returns whether anything is kept of what is at `path`. It only looks.
 pub(super) fn is_kept(path: &CStr, follows: bool) -> bool {
     match value(path, OWNER, follows) {
         Some(value) => Kept::of_plain(&value) != Kept::default(),

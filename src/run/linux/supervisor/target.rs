@@ -49,7 +49,7 @@ impl Target {
         self.arguments.get(number).copied().unwrap_or_default()
     }
 
-    /// An argument of 32 bits: of a register that holds more the kernel takes no notice.
+    /// Returns an argument of 32 bits: of a register that holds more the kernel takes no notice.
     pub(super) fn number(&self, number: usize) -> u32 {
         self.argument(number) as u32
     }
@@ -107,7 +107,7 @@ impl Target {
         Ok(Place { base, path: self.string(self.argument(path), LONGEST_PATH)? })
     }
 
-    /// What is open as `descriptor`.
+    /// Returns what is open as `descriptor`.
     pub(super) fn descriptor(&self, descriptor: i32) -> Place {
         Place { base: Base(descriptor), path: CString::default() }
     }
@@ -164,7 +164,7 @@ impl Target {
         open_within(start, path, flags | OFlags::CLOEXEC, ResolveFlags::NO_MAGICLINKS)
     }
 
-    /// What `/proc` says of its process.
+    /// Returns what `/proc` says of its process.
     pub(super) fn status(&self) -> Result<String, Errno> {
         let path = format!("{}/status", self.thread);
         let file = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
@@ -184,7 +184,7 @@ impl Target {
         text.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()
     }
 
-    /// Whether the thread calls itself `number`.
+    /// Returns whether the thread calls itself `number`.
     pub(super) fn is_called(&self, number: u32) -> Result<bool, Errno> {
         let status = self.status()?;
         let names = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
@@ -202,7 +202,7 @@ impl Target {
 
 const PAGE: u64 = 4096;
 
-/// The descriptor of the process's own that a path means by a link of `/proc`.
+/// Returns the descriptor of the process's own that a path means by a link of `/proc`.
 pub(super) fn own_descriptor(path: &[u8]) -> Option<i32> {
     let number = match path {
         b"/dev/stdin" => return Some(0),
@@ -213,7 +213,7 @@ pub(super) fn own_descriptor(path: &[u8]) -> Option<i32> {
     str::from_utf8(number).ok()?.parse().ok().filter(|number| *number >= 0)
 }
 
-/// The path by which the supervisor's thread reaches what it has open itself.
+/// Returns the path by which the supervisor's thread reaches what it has open itself.
 pub(super) fn own_link(object: BorrowedFd<'_>) -> CString {
     CString::new(format!("self/fd/{}", object.as_fd().as_raw_fd())).unwrap_or_default()
 }

@@ -190,7 +190,7 @@ fn protects_links() -> bool {
     *PROTECTS.get_or_init(|| is_set(c"sys/fs/protected_symlinks"))
 }
 
-/// Whether it keeps them from giving a further name to files that they may not read and write.
+/// Returns whether it keeps them from giving a further name to files that they may not read and write.
 pub(super) fn protects_hard_links() -> bool {
     static PROTECTS: OnceLock<bool> = OnceLock::new();
     *PROTECTS.get_or_init(|| is_set(c"sys/fs/protected_hardlinks"))

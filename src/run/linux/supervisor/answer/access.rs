@@ -12,7 +12,7 @@ use crate::run::linux::supervisor::target::Base;
 use crate::run::linux::supervisor::way::{Last, Way};
 
 impl Asked<'_> {
-    /// The kernel knows what root may.
+    /// Answers access(2): the kernel knows what root may.
     pub(super) fn access(&self, base: Base, path: usize, wanted: u32, flags: AtFlags) -> Outcome {
         let real;
         let identity = if flags.contains(AtFlags::EACCESS) {

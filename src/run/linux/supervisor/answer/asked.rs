@@ -55,7 +55,7 @@ impl Asked<'_> {
         })
     }
 
-    /// Whether modes and owners of files keep the process from anything.
+    /// Returns whether modes and owners of files keep the process from anything.
     pub(super) fn is_limited(&self) -> bool {
         !self.identity.is_unlimited()
     }
@@ -81,7 +81,7 @@ impl Asked<'_> {
         if wanted & WRITE == 0 { Err(Errno::ACCESS) } else { refused(object, Errno::ACCESS) }
     }
 
-    /// The mode that a file gets of which `mode` is wanted: who does not belong to its group gives nobody that group.
+    /// Returns the mode that a file gets of which `mode` is wanted: who does not belong to its group gives nobody that group.
     pub(super) fn mode_for(&self, status: &Status, mode: u32) -> u32 {
         let may = self.identity.is_in(status.kept.group) || self.identity.has(Right::KeepSetId);
         if may { mode } else { mode & !libc::S_ISGID }

@@ -133,7 +133,7 @@ impl Asked<'_> {
         Ok(Answer::Done(0))
     }
 
-    /// The times are the argument after the path.
+    /// Answers a change of times, which are the argument after the path.
     pub(super) fn change_times(&self, base: Base, path: usize, flags: AtFlags, form: Times) -> Outcome {
         let times = self.target.argument(path + 1);
         let is_now = match (times, form) {

@@ -50,7 +50,7 @@ impl Asked<'_> {
         self.open_with(base, path, flags, mode, ResolveFlags::empty())
     }
 
-    /// `openat2`, whose flags lie in memory.
+    /// Answers `openat2`, whose flags lie in memory.
     pub(super) fn open_how(&self) -> Outcome {
         let how = self.target.read_numbers(self.target.argument(2), 6)?;
         let [flags, _, mode, _, resolve, _] = how[..] else { return Err(Errno::FAULT) };

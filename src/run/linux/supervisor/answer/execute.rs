@@ -17,7 +17,7 @@ const SET_USER: u32 = libc::S_ISUID;
 const SET_GROUP: u32 = libc::S_ISGID | libc::S_IXGRP;
 
 impl Asked<'_> {
-    /// The kernel starts the program, or fails to: only then it is known whether the process is another.
+    /// Lets the kernel start the program, or fail to: only then it is known whether the process is another.
     pub(super) fn execute(&mut self, base: Base, path: usize, flags: AtFlags) -> Outcome {
         let old = self.identity;
         let Ok(place) = self.place(base, Some(path), flags) else { return Ok(Answer::Continue) };

@@ -15,7 +15,7 @@ use crate::run::linux::supervisor::way::PROCESSES;
 const PRIO_PROCESS: u32 = 0;
 
 impl Asked<'_> {
-    /// As kill(2): the process is the first argument, and the signal the one of that number. Those of a group, and all, the
+    /// Answers kill(2): the process is the first argument, and the signal the one of that number. Those of a group, and all, the
     /// kernel sends signals to.
     pub(super) fn signal(&self, signal: usize) -> Outcome {
         let process = self.target.number(0).cast_signed();
@@ -30,7 +30,7 @@ impl Asked<'_> {
         }
     }
 
-    /// The same to who is open as a descriptor.
+    /// Does the same to who is open as a descriptor.
     pub(super) fn signal_open(&self) -> Outcome {
         if self.identity.has(Right::Signal) || self.target.number(1) == libc::SIGCONT as u32 {
             return Ok(Answer::Continue);
@@ -42,7 +42,7 @@ impl Asked<'_> {
         }
     }
 
-    /// As ptrace(2) for who begins, and process_vm_readv(2): the process is the argument of that number.
+    /// Answers ptrace(2) for who begins, and process_vm_readv(2): the process is the argument of that number.
     pub(super) fn look_into(&self, process: usize) -> Outcome {
         match self.other(self.target.number(process)) {
             Some(other) if !is_same(self.identity, other) && !self.identity.has(Right::Trace) => Err(Errno::PERM),
@@ -62,7 +62,7 @@ impl Asked<'_> {
         }
     }
 
-    /// `prlimit` of another process.
+    /// Answers `prlimit` of another process.
     pub(super) fn limit(&self) -> Outcome {
         match self.other(self.target.number(0)) {
             Some(other) if !is_same(self.identity, other) && !self.identity.has(Right::SetLimit) => Err(Errno::PERM),

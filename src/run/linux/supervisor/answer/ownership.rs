@@ -13,7 +13,7 @@ use crate::run::linux::supervisor::target::Base;
 use crate::run::linux::supervisor::way::Last;
 
 impl Asked<'_> {
-    /// The owner's argument is number `user`, and the group's the next one.
+    /// Answers a change of owner: the owner's argument is number `user`, and the group's the next one.
     pub(super) fn chown(&self, base: Base, path: Option<usize>, flags: AtFlags, user: usize) -> Outcome {
         if !AtFlags::union(AtFlags::SYMLINK_NOFOLLOW, AtFlags::EMPTY_PATH).contains(flags) {
             return Err(Errno::INVAL);

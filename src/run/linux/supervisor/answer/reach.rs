@@ -12,7 +12,7 @@ use crate::run::linux::supervisor::target::{Base, Place};
 use crate::run::linux::supervisor::way::{Last, Way};
 
 impl Asked<'_> {
-    /// What needs no right but to go there.
+    /// Answers what needs no right but to go there.
     pub(super) fn go(&self, base: Base, path: usize, last: Last) -> Outcome {
         if let Ok(place) = self.place(base, Some(path), AtFlags::EMPTY_PATH) {
             self.reach(&place, last)?;

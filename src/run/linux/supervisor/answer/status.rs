@@ -24,7 +24,7 @@ pub(super) enum Form {
 }
 
 impl Asked<'_> {
-    /// The kernel tells of all files that are root's: they are most of all.
+    /// Answers for the status of a file. The kernel tells of all files that are root's: they are most of all.
     pub(super) fn status(&self, base: Base, path: Option<usize>, flags: AtFlags, form: Form, buffer: usize) -> Outcome {
         let Ok(place) = self.place(base, path, flags) else { return Ok(Answer::Continue) };
         let follows = place.path.is_empty() || !flags.contains(AtFlags::SYMLINK_NOFOLLOW);

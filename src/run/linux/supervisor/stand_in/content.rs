@@ -65,7 +65,7 @@ impl Snapshots {
     }
 }
 
-/// Whether the file is handed over itself: what it says goes by who reads it, and nobody can change its mode.
+/// Returns whether the file is handed over itself: what it says goes by who reads it, and nobody can change its mode.
 pub(super) fn is_live(file: &Original) -> bool {
     let Some(names) = file.in_process() else { return false };
     match names {
@@ -79,7 +79,7 @@ fn is_of_mounts(file: &Original) -> bool {
     is_called(file, b"mounts") || is_called(file, b"mountinfo")
 }
 
-/// Whether the file is that of a process.
+/// Returns whether the file is that of a process.
 pub(super) fn is_called(file: &Original, name: &[u8]) -> bool {
     matches!(file.in_process(), Some([only]) if only == name)
 }

@@ -294,7 +294,7 @@ impl Original {
         CString::new(self.names.last().map(Vec::as_slice).unwrap_or_default()).map_err(|_| Errno::INVAL)
     }
 
-    /// What it is to its process, by its names in the directory of that or of a thread; none if it is of no process.
+    /// Returns what it is to its process, by its names in the directory of that or of a thread; none if it is of no process.
     pub(super) fn in_process(&self) -> Option<&[Component]> {
         in_process(self.tree, &self.names)
     }
@@ -328,7 +328,7 @@ fn is_masked(tree: Tree, names: &[Component]) -> bool {
     is_of_mounts || MASKED.iter().any(|(within, masked)| *within == known && masked.to_bytes() == path)
 }
 
-/// The number of a process.
+/// Returns the number of a process.
 pub(super) fn number(name: &[u8]) -> Option<u32> {
     let is_number = !name.is_empty() && name[0] != b'0' && name.iter().all(u8::is_ascii_digit);
     str::from_utf8(name).ok().filter(|_| is_number)?.parse().ok()

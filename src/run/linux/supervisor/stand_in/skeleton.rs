@@ -64,18 +64,18 @@ impl Skeleton {
         self.known = tops.chain(self.devices.iter().map(|(mark, _)| *mark)).collect();
     }
 
-    /// Which device `object` stands for.
+    /// Returns which device `object` stands for.
     pub(super) fn device(&self, object: &OwnedFd) -> Option<&'static CStr> {
         let mark = mark(object).ok().filter(|_| !self.devices.is_empty())?;
         self.devices.iter().find(|(device, _)| *device == mark).map(|(_, name)| *name)
     }
 
-    /// Whether `object` is a part of it.
+    /// Returns whether `object` is a part of it.
     pub(super) fn has(&self, object: &OwnedFd) -> bool {
         mark(object).is_ok_and(|mark| self.known.contains(&mark))
     }
 
-    /// Which directory `object` is.
+    /// Returns which directory `object` is.
     pub(super) fn top(&self, object: &OwnedFd) -> Option<Tree> {
         let mark = mark(object).ok()?;
         TREES.into_iter().find(|tree| self::mark(&self.tops[*tree as usize]) == Ok(mark))
