@@ -1,10 +1,10 @@
 //! The pieces of blobs, and what each of them is known by: whoever asks for a part of a blob that was read to its end before is
 //! given it without all of the blob being read again, and still nothing that is not of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::oci::Digest;
+use crate::oci::{Descriptor, Digest};
 
 /// In bytes, of each piece of a blob but its last.
 pub(super) const PIECE: usize = 64 << 10;
@@ -18,12 +18,16 @@ pub(super) struct KnownPieces {
     pieces: usize,
     /// How often one was asked for.
     uses: u64,
+    /// The blobs whose pieces somebody takes the digests of.
+    begun: HashSet<Digest>,
 }
 
 /// Pieces that are remembered: of 32 GiB, in 16 MiB of memory.
 const MOST_PIECES: usize = 1 << 19;
 /// Blobs of fewer pieces are read whole as fast.
-const FEWEST: usize = 4;
+const FEWEST: u64 = 4;
+/// A larger blob would take more than 2 MiB while it is read.
+const LARGEST: u64 = 4 << 30;
 
 impl KnownPieces {
     /// Returns the digests of the pieces of `blob`, if they are known.
@@ -34,15 +38,25 @@ impl KnownPieces {
         Some(pieces.clone())
     }
 
+    /// Returns whether whoever reads `blob` is to take the digests of its pieces, and to say so when that has come to an
+    /// [`end`](Self::end): nobody else does, and it is neither too small nor too large.
+    pub fn begin(&mut self, blob: &Descriptor) -> bool {
+        let fits = (FEWEST * PIECE as u64..=LARGEST).contains(&blob.size);
+        fits && self.begun.insert(blob.digest)
+    }
+
+    /// Lets the next one read `blob` for its pieces.
+    pub fn end(&mut self, blob: &Digest) {
+        self.begun.remove(blob);
+    }
+
     /// Remembers the digests of the pieces of `blob`, all of which was verified. Those that were not asked for the longest make room.
     pub fn put(&mut self, blob: Digest, pieces: Vec<Digest>) {
-        if !(FEWEST..=MOST_PIECES).contains(&pieces.len()) {
-            return;
-        }
         self.forget(&blob);
         while self.pieces + pieces.len() > MOST_PIECES {
             let oldest = self.blobs.iter().min_by_key(|(_, (used, _))| *used).map(|(blob, _)| *blob);
-            oldest.into_iter().for_each(|oldest| self.forget(&oldest));
+            let Some(oldest) = oldest else { return };
+            self.forget(&oldest);
         }
         self.pieces += pieces.len();
         self.uses += 1;
@@ -72,22 +86,28 @@ mod tests {
         known.put(a, pieces(MOST_PIECES / 2));
         known.put(b, pieces(MOST_PIECES / 2));
         assert_eq!(known.get(&a).map(|pieces| pieces.len()), Some(MOST_PIECES / 2));
-        known.put(c, pieces(FEWEST));
+        known.put(c, pieces(5));
         assert!(known.get(&b).is_none() && known.get(&a).is_some() && known.get(&c).is_some());
-        assert_eq!(known.pieces, MOST_PIECES / 2 + FEWEST);
+        assert_eq!(known.pieces, MOST_PIECES / 2 + 5);
         known.put(a, pieces(MOST_PIECES));
         assert!(known.get(&c).is_none());
+        known.put(b, pieces(MOST_PIECES + 1));
+        assert!(known.get(&b).is_none());
+        known.put(a, pieces(7));
         known.forget(&a);
         assert_eq!((known.pieces, known.blobs.len()), (0, 0));
     }
 
     #[test]
-    fn what_is_small_or_too_large_is_not_remembered() {
-        let blob = Digest::of(b"blob");
+    fn one_at_a_time_takes_the_digests_of_what_is_neither_small_nor_too_large() {
+        let of = |size| Descriptor { size, ..Descriptor::of("application/octet-stream", b"blob") };
         let mut known = KnownPieces::default();
-        for count in [0, FEWEST - 1, MOST_PIECES + 1] {
-            known.put(blob, pieces(count));
-            assert!(known.get(&blob).is_none(), "{count}");
+        for size in [0, 4 * PIECE as u64 - 1, (4 << 30) + 1] {
+            assert!(!known.begin(&of(size)), "{size}");
         }
+        let blob = of(4 << 30);
+        assert!(known.begin(&blob) && !known.begin(&blob));
+        known.end(&blob.digest);
+        assert!(known.begin(&blob));
     }
 }

@@ -40,25 +40,62 @@ impl BlobRead {
     }
 
     fn send(&self, store: &dyn Store, taker: &Sender<BlobPiece>) -> Result<()> {
-        let BlobRead { stock, descriptor, part, .. } = self;
+        let BlobRead { stock, descriptor, .. } = self;
         let failed = |source| Error::from_read("read", descriptor.digest.to_string(), source);
-        let is_whole = *part == (0..descriptor.size);
-        let known = if is_whole { None } else { locked(&stock.pieces).get(&descriptor.digest) };
+        let known = if self.is_whole() { None } else { locked(&stock.pieces).get(&descriptor.digest) };
         if let Some(pieces) = known
             && let Some(blob) = store.open_file(descriptor)?
         {
             return self.send_known(&blob, &pieces, taker).map_err(failed);
         }
-        let mut pieces = Vec::new();
-        let mut note = |piece: &[u8]| {
-            if !is_whole {
-                pieces.push(Digest::of(piece))
-            }
-        };
-        if send(store.open(descriptor)?, part, &mut note, taker).map_err(failed)? && !is_whole {
-            locked(&stock.pieces).put(descriptor.digest, pieces);
+        let blob = store.open(descriptor)?;
+        let notes = !self.is_whole() && locked(&stock.pieces).begin(descriptor);
+        let sent = self.send_from(blob, notes, taker);
+        if notes {
+            locked(&stock.pieces).end(&descriptor.digest);
         }
-        Ok(())
+        sent.map_err(failed)
+    }
+
+    /// Sends the part of `blob`, which is read to its end, and `notes` its pieces.
+    fn send_from(&self, mut blob: impl Read, notes: bool, taker: &Sender<BlobPiece>) -> io::Result<()> {
+        let BlobRead { stock, descriptor, part, .. } = self;
+        let mut pieces = Vec::new();
+        let mut at = 0;
+        let mut held = Bytes::new();
+        let mut buffer = vec![0; PIECE];
+        loop {
+            let count = fill(&mut blob, &mut buffer)?;
+            if count == 0 {
+                // It is whole. Whoever gets the last piece may ask for the next part at once.
+                if notes {
+                    locked(&stock.pieces).put(descriptor.digest, pieces);
+                }
+                // If nobody takes it, that is all right.
+                let _ = taker.blocking_send(Ok(held));
+                return Ok(());
+            }
+            if notes {
+                pieces.push(Digest::of(&buffer[..count]));
+            }
+            let wanted = within(&(at..at + count as u64), part);
+            at += count as u64;
+            if !wanted.is_empty() {
+                let next = Bytes::copy_from_slice(&buffer[wanted]);
+                let piece = std::mem::replace(&mut held, next);
+                if !piece.is_empty() && taker.blocking_send(Ok(piece)).is_err() {
+                    return Ok(());
+                }
+            }
+            if taker.is_closed() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Returns whether all of the blob is wanted.
+    fn is_whole(&self) -> bool {
+        self.part == (0..self.descriptor.size)
     }
 
     /// Sends the part of `blob`, each of whose `pieces` is known, and reads no others.
@@ -86,39 +123,6 @@ impl BlobRead {
             at += piece.len() as u64;
         }
         Ok(())
-    }
-}
-
-/// Sends `part` of `blob`, and gives each of its pieces to `note`. Returns whether it has come to its end, and all of it was verified.
-fn send(
-    mut blob: impl Read,
-    part: &Range<u64>,
-    note: &mut dyn FnMut(&[u8]),
-    taker: &Sender<BlobPiece>,
-) -> io::Result<bool> {
-    let mut at = 0;
-    let mut held = Bytes::new();
-    let mut buffer = vec![0; PIECE];
-    loop {
-        let count = fill(&mut blob, &mut buffer)?;
-        if count == 0 {
-            // It is whole. If nobody takes the last piece, that is all right.
-            let _ = taker.blocking_send(Ok(held));
-            return Ok(true);
-        }
-        note(&buffer[..count]);
-        let wanted = within(&(at..at + count as u64), part);
-        at += count as u64;
-        if !wanted.is_empty() {
-            let next = Bytes::copy_from_slice(&buffer[wanted]);
-            let piece = std::mem::replace(&mut held, next);
-            if !piece.is_empty() && taker.blocking_send(Ok(piece)).is_err() {
-                return Ok(false);
-            }
-        }
-        if taker.is_closed() {
-            return Ok(false);
-        }
     }
 }
 
