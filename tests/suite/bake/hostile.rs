@@ -44,6 +44,28 @@ fn definitions_that_take_too_much_are_refused_soon() {
     Case::hcl(&doubled).run(&["d39", "--print"]).success();
 }
 
+/// What a function would need on its way is no more than what it returns.
+#[test]
+fn functions_take_no_more_than_they_return() {
+    let lists = "range(1000), range(1000), range(1000)";
+    for (expression, value) in [
+        ("indent(9000000000000000000, \"x\")", "x"),
+        (&format!("jsonencode(setproduct({lists}, []))"), "[]"),
+        (&format!("jsonencode(setproduct([], {lists}))"), "[]"),
+    ] {
+        let case = Case::hcl(&format!("target \"a\" {{\n  args = {{ A = {expression} }}\n}}\n"));
+        assert_eq!(case.target(&["a"])["args"]["A"], value);
+    }
+    for (expression, said) in [
+        ("indent(9000000000000000000, \"x\\n\")", "too large"),
+        (&format!("jsonencode(setproduct({lists}))"), "take too long to evaluate"),
+        ("format(\"%9000000000d\", 1)", "is more than"),
+    ] {
+        let case = Case::hcl(&format!("target \"a\" {{\n  args = {{ A = {expression} }}\n}}\n"));
+        case.run(&["a", "--print"]).failure(1).says(&[said]);
+    }
+}
+
 #[test]
 fn images_that_have_too_much_in_common_are_refused_soon() {
     let add = |number: usize| format!("[[layer]]\nadd = [{{ from = \"a\", to = \"/{number}\" }}]\n");

@@ -96,7 +96,8 @@ fn product(given: &Arguments<'_>) -> Result<Value, FunctionFailure> {
         total = total.saturating_mul(sequence.values.len());
     }
     given.spend(total.saturating_mul(sides.len()))?;
-    let mut tuples: Vec<Vec<Value>> = vec![Vec::new()];
+    // Where one of the sides is empty, the others are not multiplied first.
+    let mut tuples: Vec<Vec<Value>> = if total == 0 { Vec::new() } else { vec![Vec::new()] };
     for side in &sides {
         let longer = |tuple: &Vec<Value>| {
             let tuple = tuple.clone();

@@ -74,7 +74,10 @@ fn indent(given: &Arguments<'_>) -> Result<Value, FunctionFailure> {
     let Ok(spaces) = usize::try_from(given.integer(0)?) else {
         return Err(FunctionFailure::of(0, "it must not be negative"));
     };
-    given.expect_text(text.matches('\n').count().saturating_mul(spaces))?;
+    let ends = text.matches('\n').count();
+    given.expect_text(ends.saturating_mul(spaces))?;
+    // Where there are none, nothing is as wide as that.
+    let spaces = if ends == 0 { 0 } else { spaces };
     Ok(Value::text(text.replace('\n', &format!("\n{}", " ".repeat(spaces)))))
 }
 
