@@ -24,7 +24,7 @@ use crate::plan::BaseImage;
 use crate::progress::Event;
 use crate::store::{PendingUnpacked, Store};
 use crate::sync::{Memo, locked};
-use crate::tree::{Content, Files, Kind, Limits, Node, Object, Spool};
+use crate::tree::{BOMB, Content, Files, Kind, Limits, Node, Object, Spool};
 
 /// The images that a build looks into.
 pub struct Bases<'a> {
@@ -55,6 +55,9 @@ struct Brought {
     /// The parts that are in the file.
     parts: TarRanges,
 }
+
+/// In bytes, of a file that is read into memory whole: the users of a large company take a few MiB.
+const LARGEST_READ: u64 = 16 << 20;
 
 impl<'a> Bases<'a> {
     /// Returns bases of which nothing is read yet. What is read when `stop` is ended fails.
@@ -188,12 +191,20 @@ impl<'a> Bases<'a> {
         Ok(())
     }
 
-    /// Returns what is in the file at `path`, links followed; none if there is no such file.
+    /// Returns what is in the file at `path`, links followed; none if there is no such file. One of more than [`LARGEST_READ`] bytes is an
+    /// error.
     pub fn read(&self, files: &Files, path: &[u8]) -> Result<Option<Vec<u8>>> {
         let real = files.real(path)?;
         let Some(Object::Other(Kind::File(content))) = files.get(&real).map(|node| node.object()) else {
             return Ok(None);
         };
+        if content.size() > LARGEST_READ {
+            let (path, size) = (path.escape_ascii(), content.size());
+            return Err(Error::input(format!(
+                "/{path} of the image has {size} bytes, more than the limit of {LARGEST_READ}"
+            ))
+            .with_hint(BOMB));
+        }
         self.bring(std::iter::once(content))?;
         content.bytes().map(Some)
     }

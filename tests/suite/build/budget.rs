@@ -99,6 +99,32 @@ fn copies_that_double_come_to_an_end() {
     build(&repeated(60, stage)).failure(1).says(&["of the build's steps have more than 268435456 bytes"]);
 }
 
+/// Users are looked for in memory; their files are as large as an image says.
+#[test]
+fn a_file_of_users_may_not_be_larger_than_one_is() {
+    let place = Tree::new().file("Dockerfile", "").file("passwd", "root:x:0:0::/:/bin/sh\n").plant();
+    let build = |dockerfile: &str| {
+        std::fs::write(place.path().join("Dockerfile"), dockerfile).unwrap();
+        let output = place.path().join("x.tar");
+        let context = place.path().to_str().unwrap();
+        Program::new().run(["build", context, "--platform=linux/amd64", "-o", output.to_str().unwrap()])
+    };
+    let set_size = |size: u64| {
+        std::fs::File::options().write(true).open(place.path().join("passwd")).unwrap().set_len(size).unwrap();
+    };
+    for file in ["passwd", "group"] {
+        let owner = if file == "passwd" { "somebody" } else { "0:somebody" };
+        let dockerfile = format!("FROM scratch\nCOPY passwd /etc/{file}\nCOPY --chown={owner} Dockerfile /x\n");
+        set_size(16 << 20);
+        build(&dockerfile).success();
+        set_size((16 << 20) + 1);
+        let says = format!("/etc/{file} of the image has 16777217 bytes, more than the limit of 16777216");
+        build(&dockerfile).failure(1).says(&["Dockerfile:3", &says]);
+        // A number is looked for nowhere.
+        build(&dockerfile.replace("somebody", "7")).success();
+    }
+}
+
 /// A docker archive of `layers`, by name; with `links` to the first of them.
 fn archive(layers: &[Vec<u8>], diff_id: &str, links: usize) -> tempfile::TempDir {
     let place = tempfile::tempdir().unwrap();
