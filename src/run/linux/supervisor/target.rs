@@ -20,6 +20,13 @@ pub(super) const WORKING_DIRECTORY: i32 = libc::AT_FDCWD;
 
 const LONGEST_PATH: usize = libc::PATH_MAX as usize;
 
+/// Returns what `status`, which is that of a process in `/proc`, says. The name of a process need not be text.
+pub(super) fn read_status(status: OwnedFd) -> Result<String, Errno> {
+    let mut bytes = Vec::new();
+    File::from(status).read_to_end(&mut bytes).map_err(|_| Errno::IO)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 /// Where a path begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Base(pub(super) i32);
@@ -167,12 +174,7 @@ impl Target {
     /// Returns what `/proc` says of its process.
     pub(super) fn status(&self) -> Result<String, Errno> {
         let path = format!("{}/status", self.thread);
-        let file = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-        let mut text = String::new();
-        match File::from(file).read_to_string(&mut text) {
-            Ok(_) => Ok(text),
-            Err(_) => Err(Errno::IO),
-        }
+        read_status(openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
     }
 
     /// Returns the process that is open as `descriptor`, as this program knows it.

@@ -68,6 +68,18 @@ fn a_kernel_that_lets_parents_alone_look_into_processes_changes_nothing() {
     assert_eq!(told, "/daemon 640 9:10\n/hidden 640 5:6\n/hidden-child 640 1000:1001\n8 7\n");
 }
 
+/// The kernel has fifteen bytes of a name, and may cut a letter of it in two.
+#[test]
+fn a_process_may_have_a_name_that_is_no_text() {
+    let Some(everywhere) = Everywhere::new(Tree::new()) else { return };
+    let steps = "RUN cp /bin/busybox \"/busybox$(printf '\\377')\" && mkdir /others && chown 7:8 /others && chmod 777 /others\n\
+                 USER 9:9\n\
+                 RUN umask 027; is() { \"/busybox$(printf '\\377')\" \"$@\"; }; is mkdir /others/made && is touch /others/file && \
+                 is test -d /proc/self/fd && is stat -c '%n %a %u' /others/made /others/file > /others/told\n\
+                 USER 0\nRUN cp /others/told /told\n";
+    assert_eq!(everywhere.told(steps), "/others/made 750 9\n/others/file 640 9\n");
+}
+
 #[test]
 fn a_process_finds_itself_in_proc() {
     let Some(everywhere) = Everywhere::new(Tree::new()) else { return };

@@ -2,8 +2,6 @@
 //! alone that the command has started.
 
 use std::ffi::{CStr, CString};
-use std::fs::File;
-use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
@@ -12,7 +10,7 @@ use rustix::io::Errno;
 
 use super::caller::Caller;
 use crate::run::linux::operation::{Known, MASKED};
-use crate::run::linux::supervisor::target::own_link;
+use crate::run::linux::supervisor::target::{own_link, read_status};
 use crate::run::linux::supervisor::way::PROCESSES;
 
 /// One name of a path.
@@ -169,9 +167,7 @@ impl ThisMachine {
     fn process_of(&self, caller: &Caller) -> Result<u32, Errno> {
         let path = format!("{}/status", caller.target.thread);
         let open = || openat(self.processes(), &path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
-        let file = open().or_else(|_| caller.act(open))?;
-        let mut text = String::new();
-        File::from(file).read_to_string(&mut text).map_err(|_| Errno::SRCH)?;
+        let text = read_status(open().or_else(|_| caller.act(open))?).map_err(|_| Errno::SRCH)?;
         let number = text.lines().find_map(|line| line.strip_prefix("Tgid:"));
         number.and_then(|number| number.trim().parse().ok()).ok_or(Errno::SRCH)
     }
