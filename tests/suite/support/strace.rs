@@ -47,6 +47,7 @@ impl Trace {
 
 fn lines(log: &Path) -> Vec<String> {
     let log = fs::read(log).unwrap();
-    // What is not a call ends otherwise: signals, the exit.
-    String::from_utf8_lossy(&log).lines().filter(|line| line.contains('(')).map(str::to_owned).collect()
+    // What is not a call reads otherwise: signals, the exit, and a thread that was let go in a call of another kind.
+    let is_call = |line: &&str| line.contains('(') && !line.starts_with("???");
+    String::from_utf8_lossy(&log).lines().filter(is_call).map(str::to_owned).collect()
 }
