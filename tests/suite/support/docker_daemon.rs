@@ -76,5 +76,8 @@ impl Drop for DockerDaemon {
         // Not killed: it has to end the containerd that it started.
         let _ = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.process.id())]).status();
         let _ = self.process.wait();
+        // One that goes while it starts leaves the mount that it has made of its data.
+        let data = self.directory.path().join("data");
+        let _ = Command::new("umount").args(["--quiet", "--lazy"]).arg(data).stderr(Stdio::null()).status();
     }
 }
