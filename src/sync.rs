@@ -1,7 +1,8 @@
-//! What threads share: locks, and values that one of them makes for all.
+//! What threads share: locks, counts, and values that one of them makes for all.
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::error::Result;
@@ -61,6 +62,11 @@ impl<T> From<T> for Once<T> {
     }
 }
 
+/// Takes `count` off what is `left`, and returns whether there was as much; else nothing is taken.
+pub fn take(left: &AtomicU64, count: u64) -> bool {
+    left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(count)).is_ok()
+}
+
 /// Locks `mutex`. A poisoned lock means that another thread panicked; that panic is what will be seen, not a second one here.
 pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -69,7 +75,7 @@ pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use std::sync::Barrier;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
 
     use super::*;
     use crate::error::Error;

@@ -44,7 +44,7 @@ impl BlobRead {
         let failed = |source| Error::from_read("read", descriptor.digest.to_string(), source);
         let known = if self.is_whole() { None } else { locked(&stock.pieces).get(&descriptor.digest) };
         if let Some(pieces) = known
-            && let Some(blob) = store.open_file(descriptor)?
+            && let Some(blob) = store.open_file(descriptor)
         {
             return self.send_known(&blob, &pieces, taker).map_err(failed);
         }

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::layer::Layer;
 use crate::oci::{Descriptor, Digest, Reference};
 use crate::progress::Progress;
@@ -52,12 +52,8 @@ impl Store for NamedStore<'_> {
         })
     }
 
-    fn open_file(&self, descriptor: &Descriptor) -> Result<Option<BlobFile>> {
-        match self.near.open_file(descriptor) {
-            // It may be far away.
-            Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
-            opened => opened,
-        }
+    fn open_file(&self, descriptor: &Descriptor) -> Option<BlobFile> {
+        self.near.open_file(descriptor)
     }
 
     /// Returns the image, whatever the name.

@@ -53,10 +53,10 @@ pub trait Store: Send + Sync {
     /// [`ErrorKind::NotFound`]: crate::error::ErrorKind::NotFound
     fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>>;
 
-    /// Opens the content of a descriptor so that any part of it can be read; none where it does not lie in a file. Nothing of it is
-    /// verified: whoever reads it has to know what it should be. Content that is not there is `NotFound`, as in [`open`](Self::open).
-    fn open_file(&self, _: &Descriptor) -> Result<Option<BlobFile>> {
-        Ok(None)
+    /// Opens the content of a descriptor so that any part of it can be read; none where it is not there, or does not lie in a file. Nothing
+    /// of it is verified: whoever reads it has to know what it should be.
+    fn open_file(&self, _: &Descriptor) -> Option<BlobFile> {
+        None
     }
 
     /// Returns the root (index or manifest) that `name` stands for; `None` asks for the only one there is.

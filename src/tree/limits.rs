@@ -1,8 +1,9 @@
 //! What the layers of an image, archives and steps may ask of the machine that reads them.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use crate::error::{Error, Result};
+use crate::sync::take;
 
 /// How much all layers of an image may hold together, or an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,8 +134,4 @@ impl Budget {
             Whole::Build => "the build's steps",
         }
     }
-}
-
-fn take(left: &AtomicU64, count: u64) -> bool {
-    left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(count)).is_ok()
 }

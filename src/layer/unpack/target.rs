@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::kernel::{self, PLACE, device, make_node, set_xattr_of_other};
 use crate::layer::kept::{KEPT_PREFIX, has_one_id, is_kept};
 use crate::progress::WarningKind;
-use crate::sync::locked;
+use crate::sync::{locked, take};
 use crate::tree::{
     Attributes, Kind, Object,
     path::{names, split},
@@ -210,8 +210,9 @@ impl EarlyDirectories {
     /// Makes the one at `path`, which is `name` in `parent`, if it is not there. Fails as if the parent were not there if it is not
     /// allowed.
     fn make(&self, parent: &OwnedFd, name: &[u8], path: &[u8]) -> Result<(), Errno> {
-        let allowed = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
-        allowed.map_err(|_| Errno::NOENT)?;
+        if !take(&self.left, 1) {
+            return Err(Errno::NOENT);
+        }
         match mkdirat(parent, name, Mode::RWXU) {
             Ok(()) => drop(locked(&self.made).insert(path.to_owned())),
             Err(Errno::EXIST) => self.allow(),

@@ -172,14 +172,13 @@ impl Store for Archive {
         Ok(Box::new(VerifyingReader::new(reader, descriptor.digest, descriptor.size)))
     }
 
-    fn open_file(&self, descriptor: &Descriptor) -> Result<Option<BlobFile>> {
+    fn open_file(&self, descriptor: &Descriptor) -> Option<BlobFile> {
         let member = match self.blobs.get(&descriptor.digest) {
-            Some(Blob::Made(_)) => return Ok(None),
+            Some(Blob::Made(_)) => return None,
             Some(Blob::Member(member)) => *member,
-            None => self.blob(&descriptor.digest)?,
+            None => self.blob(&descriptor.digest).ok()?,
         };
-        let file = self.file.try_clone().map_err(|source| Error::io("read", &self.path, source))?;
-        Ok(Some(BlobFile::new(file, member.offset)))
+        Some(BlobFile::new(self.file.try_clone().ok()?, member.offset))
     }
 
     fn resolve(&self, name: Option<&str>) -> Result<Descriptor> {
